@@ -1,0 +1,51 @@
+"""How Amplify names things: camelCase fields, plurals, operations."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from functools import cache
+
+from pluralizer import Pluralizer
+
+_GRAPHQL_NAME = re.compile(r"[_A-Za-z][_0-9A-Za-z]*")
+
+
+def is_graphql_name(text: str) -> bool:
+    """Whether `text` can stand as a name in a GraphQL document."""
+    return _GRAPHQL_NAME.fullmatch(text) is not None
+
+
+def camel_case(name: str) -> str:
+    """`published_at` becomes `publishedAt`; a leading underscore stays."""
+    head, *rest = name.lstrip("_").split("_")
+    lead = name[: len(name) - len(name.lstrip("_"))]
+    return lead + head + "".join(part[:1].upper() + part[1:] for part in rest)
+
+
+def capitalize(name: str) -> str:
+    """`post` becomes `Post`; the rest stays as it is."""
+    return name[:1].upper() + name[1:]
+
+
+def lower_first(name: str) -> str:
+    """`BlogPost` becomes `blogPost`; the rest stays as it is."""
+    return name[:1].lower() + name[1:]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """` Did you mean 'String'?`, with its leading space, or nothing if no known name is near."""
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+@cache
+def plural(name: str) -> str:
+    """The plural Amplify's transformer gives a model: `Post` becomes `Posts`, `Category` becomes `Categories`."""
+    return str(Pluralizer().pluralize(name))  # type: ignore[no-untyped-call]  # pluralizer ships no types
+
+
+def enum_value(text: str) -> str:
+    """A choice's value as enum value: `in-progress` becomes `in_progress`."""
+    return re.sub(r"[^_0-9A-Za-z]", "_", text)

@@ -1,0 +1,161 @@
+"""The scalars AppSync knows: GraphQL's own and the AWS ones, with the input each of them takes."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+_OFFSET = r"(?:Z|[+-](?P<hours>\d{2}):(?P<minutes>\d{2})(?::\d{2})?)"
+_CLOCK = r"\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?"
+_DATE = re.compile(rf"(?P<date>-?\d{{4,}}-\d{{2}}-\d{{2}})(?:{_OFFSET})?")
+_TIME = re.compile(rf"(?P<time>{_CLOCK})(?:{_OFFSET})?")
+_DATE_TIME = re.compile(rf"(?P<date>-?\d{{4,}}-\d{{2}}-\d{{2}})T(?P<time>{_CLOCK}){_OFFSET}")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(?:\.[^@\s.]+)*")
+_PHONE = re.compile(r"\+?[0-9(][0-9 ().\-]{1,30}")
+_INT32 = 2**31
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A scalar type: its name, the Python types its stored values have, and how an input value is checked."""
+
+    name: str
+    types: tuple[type, ...]
+    parse: Callable[[object], object]
+    """The value to store for an input value; raises `ValueError` for one AppSync would refuse."""
+
+
+def _string(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is no string")
+    return value
+
+
+def _identifier(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return _string(value)
+
+
+def _integer(value: object) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{value!r} is no integer")
+    return value
+
+
+def _int32(value: object) -> int:
+    number = _integer(value)
+    if not -_INT32 <= number < _INT32:
+        raise ValueError(f"{number} is beyond 32 bits")
+    return number
+
+
+def _float(value: object) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is no number")
+    return value
+
+
+def _boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is no boolean")
+    return value
+
+
+def _match(pattern: re.Pattern[str], value: object, expected: str) -> re.Match[str]:
+    text = _string(value)
+    found = pattern.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is no {expected}")
+    return found
+
+
+def _check_moment(found: re.Match[str]) -> None:
+    """Refuses a 31st of February and a 25th hour; raises `ValueError`."""
+    parts = found.groupdict()
+    date, time = parts.get("date"), parts.get("time")
+    if date is not None and len(date) == len("2000-01-01"):
+        datetime.date.fromisoformat(date)
+    if time is not None:
+        datetime.time.fromisoformat(re.sub(r"\.\d+", "", time))
+    if int(parts.get("hours") or 0) > 18 or int(parts.get("minutes") or 0) > 59:
+        raise ValueError(f"{found.group()!r} has an impossible offset")
+
+
+def _date(value: object) -> str:
+    _check_moment(found := _match(_DATE, value, "date such as 2000-01-31"))
+    return found.string
+
+
+def _time(value: object) -> str:
+    _check_moment(found := _match(_TIME, value, "time such as 12:30:00.000"))
+    return found.string
+
+
+def _date_time(value: object) -> str:
+    _check_moment(found := _match(_DATE_TIME, value, "date and time such as 2000-01-31T12:30:00.000Z"))
+    return found.string
+
+
+def _email(value: object) -> str:
+    return _match(_EMAIL, value, "e-mail address").string
+
+
+def _phone(value: object) -> str:
+    return _match(_PHONE, value, "phone number").string
+
+
+def _json(value: object) -> str:
+    text = _string(value)
+    try:
+        json.loads(text)
+    except RecursionError as exc:
+        raise ValueError("the JSON text is nested too deeply") from exc
+    return text
+
+
+def _url(value: object) -> str:
+    text = _string(value)
+    parts = urlsplit(text)
+    if not parts.scheme or not (parts.netloc or parts.path) or any(mark.isspace() for mark in text):
+        raise ValueError(f"{text!r} is no URL")
+    return text
+
+
+def _ip_address(value: object) -> str:
+    text = _string(value)
+    ipaddress.ip_interface(text)
+    return text
+
+
+BUILT_IN = ("ID", "String", "Int", "Float", "Boolean")
+"""The scalars every GraphQL schema has."""
+
+SCALARS: Mapping[str, Scalar] = {
+    item.name: item
+    for item in (
+        Scalar("ID", (str,), _identifier),
+        Scalar("String", (str,), _string),
+        Scalar("Int", (int,), _int32),
+        Scalar("Float", (float, int), _float),
+        Scalar("Boolean", (bool,), _boolean),
+        Scalar("AWSDate", (str,), _date),
+        Scalar("AWSTime", (str,), _time),
+        Scalar("AWSDateTime", (str,), _date_time),
+        Scalar("AWSTimestamp", (int,), _integer),
+        Scalar("AWSEmail", (str,), _email),
+        Scalar("AWSJSON", (str,), _json),
+        Scalar("AWSURL", (str,), _url),
+        Scalar("AWSPhone", (str,), _phone),
+        Scalar("AWSIPAddress", (str,), _ip_address),
+    )
+}
+"""Every scalar by name."""
