@@ -1,0 +1,85 @@
+"""After a commit, tell the other processes: coalesced, in one background thread, so that a save costs microseconds.
+
+An announcement is only a nudge. The tables are the truth, and a sweep repairs every announcement that was lost.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+from collections.abc import Callable
+
+from django.db import transaction
+
+logger = logging.getLogger(__name__)
+
+_PAUSE_SECONDS = 0.02
+"""Announcements closer together than this are one."""
+
+
+class Announcer:
+    """Calls its listeners some time after `announce()`, once for any number of calls in between."""
+
+    def __init__(self, *, pause_seconds: float = _PAUSE_SECONDS) -> None:
+        self._listeners: list[Callable[[], None]] = []
+        self._pause_seconds = pause_seconds
+        self._due = threading.Event()
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._pid: int | None = None
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call `listener` on every announcement, in the background thread."""
+        if listener not in self._listeners:
+            self._listeners.append(listener)
+
+    def announce(self) -> None:
+        """Something was committed."""
+        if not self._listeners:
+            return
+        self._due.set()
+        if self._thread is None or self._pid != os.getpid():
+            self._start()
+
+    def announce_on_commit(self, using: str) -> None:
+        """Announce once the running transaction has committed (at once in autocommit)."""
+        transaction.on_commit(self.announce, using=using, robust=True)
+
+    def flush(self) -> None:
+        """Send what is due now, in this thread; at exit nothing else would."""
+        self._stopping.set()
+        if self._due.is_set() and self._pid == os.getpid():
+            self._tell()
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is not None and self._pid == os.getpid():
+                return
+            if self._pid is None:
+                atexit.register(self.flush)
+            self._pid = os.getpid()
+            self._thread = threading.Thread(target=self._run, name="datastore-announcer", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._due.wait()
+            if self._stopping.is_set():
+                return
+            self._tell()
+            self._stopping.wait(self._pause_seconds)
+
+    def _tell(self) -> None:
+        self._due.clear()
+        for listener in list(self._listeners):
+            try:
+                listener()
+            except Exception:  # whatever a broker raises: the sweep repairs it
+                logger.warning("An announcement was lost; the next sweep repairs it.", exc_info=True)
+
+
+announcer = Announcer()
+"""The announcer of this process."""

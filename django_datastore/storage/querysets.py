@@ -1,0 +1,139 @@
+"""`update()`, `bulk_create()` and `bulk_update()` of registered models: Django sends no signals for them, so we do.
+
+Installing swaps the class of the model's managers for a subclass whose querysets look before and after such a write.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+
+from django_datastore import registry
+from django_datastore.introspection import SyncedModel
+from django_datastore.storage import messages
+from django_datastore.storage.messages import StorageMutation
+from django_datastore.storage.receivers import difference, sendable
+from django_datastore.storage.transactions import outbox_alias, write_transaction
+from django_datastore.types import OpType
+
+if TYPE_CHECKING:
+    _Base = models.QuerySet[Any]
+else:
+    _Base = object
+
+_CHUNK = 500
+Rows = dict[Any, dict[str, Any]]
+
+
+class SyncedQuerySet(_Base):
+    """A mixin over the querysets of a registered model."""
+
+    def update(self, **kwargs: Any) -> int:
+        """As Django's; every row that changed gets its mutation, in the same transaction."""
+        sync = registry.find(self.model)
+        touched = sync and any(item.field.name in kwargs or item.attname in kwargs for item in sync.bindings)
+        if sync is None or not touched or self.query.is_sliced or self.db != outbox_alias():
+            return super().update(**kwargs)
+        with write_transaction(self.db):
+            before = _rows(sync, self.order_by().select_for_update(), self.db)
+            count = super().update(**kwargs)
+            _emit_differences(sync, before, _rows_of(sync, before, self.db), self.db)
+        return count
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
+    def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        """As Django's; every row that was made (or changed, with `update_conflicts`) gets its mutation."""
+        sync = registry.find(self.model)
+        if sync is None or self.db != outbox_alias():
+            return super().bulk_create(objs, *args, **kwargs)
+        with write_transaction(self.db):
+            instances = list(objs)
+            pks = [item.pk for item in instances if item.pk is not None]
+            before = _rows_of(sync, pks, self.db)
+            made = super().bulk_create(instances, *args, **kwargs)
+            after = _rows_of(sync, [item.pk for item in made if item.pk is not None], self.db)
+            _emit_differences(sync, before, after, self.db)
+        return made
+
+
+def install(model: type[models.Model]) -> None:
+    """Make the managers of `model` hand out synced querysets. A manager that builds its own queryset keeps it."""
+    meta = model._meta
+    replaced = [_synced(manager) for manager in meta.managers]
+    names = {manager.name for manager in replaced}
+    meta.local_managers = [*(item for item in meta.local_managers if item.name not in names), *replaced]
+    meta._expire_cache()  # type: ignore[attr-defined]
+
+
+def uninstall(model: type[models.Model]) -> None:
+    """Undo `install`."""
+    for manager in model._meta.local_managers:
+        original = getattr(type(manager), "_datastore_original", None)
+        if original is not None:
+            manager.__class__ = original
+    model._meta._expire_cache()  # type: ignore[attr-defined]
+
+
+def _synced(manager: Any) -> Any:
+    cls = type(manager)
+    found = copy.copy(manager)
+    if hasattr(cls, "_datastore_original"):
+        return found
+    queryset = cls._queryset_class
+    mixed = type(queryset.__name__, (SyncedQuerySet, queryset), {"__module__": queryset.__module__})
+    found.__class__ = type(
+        cls.__name__,
+        (cls,),
+        {"__module__": cls.__module__, "_queryset_class": mixed, "_datastore_original": cls},
+    )
+    return found
+
+
+def _rows(sync: SyncedModel, queryset: Any, using: str) -> Rows:
+    names = [item.attname for item in sync.bindings]
+    return {row["pk"]: row for row in queryset.using(using).values("pk", *names)}
+
+
+def _rows_of(sync: SyncedModel, pks: Iterable[Any], using: str) -> Rows:
+    found: Rows = {}
+    for chunk in _chunks(list(pks)):
+        found |= _rows(sync, sync.model._base_manager.filter(pk__in=chunk), using)
+    return found
+
+
+def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(values), _CHUNK):
+        yield values[start : start + _CHUNK]
+
+
+def _emit_differences(sync: SyncedModel, before: Rows, after: Rows, using: str) -> None:
+    mutator, condition = messages.current_mutator(), messages.current_condition()
+    mutations = []
+    for pk, row in after.items():
+        stored = before.get(pk)
+        written = [(item, row[item.attname]) for item in sync.bindings]
+        if stored is None:
+            op_type, base = OpType.INSERT, {}
+            changed = {item.wire_name: item.to_wire(value) for item, value in written if value is not None}
+        else:
+            op_type = OpType.UPDATE
+            changed, base = difference(written, stored)
+            if not changed:
+                continue
+        mutations.append(
+            StorageMutation(
+                op_type=op_type,
+                sync=sync,
+                key=sync.key_of_pk(pk),
+                mutator=mutator,
+                using=using,
+                changed=sendable(sync, changed),
+                base=base,
+                condition=condition,
+            )
+        )
+    messages.emit(sync, mutations, using)

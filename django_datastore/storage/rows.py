@@ -1,0 +1,132 @@
+"""Writing rows for the merger: many at a time, values as they are (no `auto_now`), no signals, messages as SYNC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from django.db import connections, models
+from django.db.models.constants import OnConflict
+from django.db.models.sql import InsertQuery
+
+from django_datastore import registry
+from django_datastore.introspection import SyncedModel
+from django_datastore.storage import messages
+from django_datastore.storage.messages import StorageMutation
+from django_datastore.types import Mutator, OpType
+
+_CHUNK = 500
+
+
+def stored(sync: SyncedModel, keys: Iterable[str], using: str) -> dict[str, dict[str, Any]]:
+    """The stored rows among `keys`, by record key: synced columns by attribute name."""
+    names = [item.attname for item in sync.bindings]
+    pks = [sync.pk_of(key) for key in keys]
+    found: dict[str, dict[str, Any]] = {}
+    for start in range(0, len(pks), _CHUNK):
+        rows = sync.model._base_manager.using(using).filter(pk__in=pks[start : start + _CHUNK])
+        for row in rows.values("pk", *names):
+            found[sync.key_of_pk(row.pop("pk"))] = row
+    return found
+
+
+def upsert(
+    sync: SyncedModel, rows: Mapping[str, Mapping[str, Any]], existing: Mapping[str, Mapping[str, Any]], using: str
+) -> None:
+    """Write rows (record key to column values) and tell the watchers. Columns that are not named keep their value."""
+    if not rows:
+        return
+    made = {key: sync.model(**values) for key, values in rows.items() if key not in existing}
+    changed = {
+        key: values
+        for key, values in rows.items()
+        if key in existing and any(existing[key].get(name) != value for name, value in values.items())
+    }
+    _insert(sync, list(made.values()), using)
+    _update(sync, changed, existing, using)
+    mutations = [
+        StorageMutation(OpType.INSERT, sync, key, Mutator.SYNC, using, element=element) for key, element in made.items()
+    ]
+    mutations += [StorageMutation(OpType.UPDATE, sync, key, Mutator.SYNC, using) for key in changed]
+    messages.emit(sync, mutations, using)
+
+
+def _insert(sync: SyncedModel, instances: Sequence[models.Model], using: str) -> None:
+    fields = list(sync.model._meta.concrete_fields)
+    connection = connections[using]
+    limit = max(1, connection.ops.bulk_batch_size(fields, instances)) if instances else 1
+    for start in range(0, len(instances), limit):
+        query = InsertQuery(sync.model)
+        query.insert_values(fields, instances[start : start + limit], raw=True)
+        query.get_compiler(using=using).execute_sql()
+
+
+def _update(
+    sync: SyncedModel, changed: Mapping[str, Mapping[str, Any]], existing: Mapping[str, Mapping[str, Any]], using: str
+) -> None:
+    """One upsert for all rows; the columns of `existing` fill what a row does not name."""
+    connection = connections[using]
+    if not changed:
+        return
+    columns = [item.field for item in sync.bindings if item not in sync.key_bindings]
+    if not columns:
+        return
+    if not connection.features.supports_update_conflicts or _has_other_required(sync):
+        for key, values in changed.items():
+            queryset = models.QuerySet(sync.model, using=using).filter(pk=sync.pk_of(key))
+            queryset.update(**{name: value for name, value in values.items()})
+        return
+    keys = list(sync.model._meta.pk_fields)
+    instances = [sync.model(**{**existing[key], **values}) for key, values in changed.items()]
+    fields = list(sync.model._meta.concrete_fields)
+    limit = max(1, connection.ops.bulk_batch_size(fields, instances))
+    targeted = connection.features.supports_update_conflicts_with_target
+    for start in range(0, len(instances), limit):
+        query = InsertQuery(
+            sync.model,
+            on_conflict=OnConflict.UPDATE,
+            update_fields=columns,
+            unique_fields=keys if targeted else [],
+        )
+        query.insert_values(fields, instances[start : start + limit], raw=True)
+        query.get_compiler(using=using).execute_sql()
+
+
+def _has_other_required(sync: SyncedModel) -> bool:
+    """Whether a column that is not synced could make the insert half of an upsert fail."""
+    bound = {item.field for item in sync.bindings}
+    others = (item for item in sync.model._meta.concrete_fields if item not in bound)
+    return any(not (item.null or item.has_default() or item.empty_strings_allowed) for item in others)
+
+
+def delete(sync: SyncedModel, keys: Sequence[str], using: str) -> None:
+    """Delete rows that are gone remotely. Registered children must be gone already (see `children_of`)."""
+    if not keys:
+        return
+    pks = [sync.pk_of(key) for key in keys]
+    queryset = models.QuerySet(sync.model, using=using).filter(pk__in=pks)
+    if sync.model._meta.related_objects:
+        with messages.acting_as_sync():
+            queryset.delete()
+        return
+    gone = {sync.key_of(instance): instance for instance in queryset}
+    queryset._raw_delete(using)
+    mutations = [
+        StorageMutation(
+            OpType.DELETE, sync, key, Mutator.SYNC, using, element=instance, snapshot=sync.to_wire(instance)
+        )
+        for key, instance in gone.items()
+    ]
+    messages.emit(sync, mutations, using)
+
+
+def has_children(sync: SyncedModel, key: str, using: str) -> bool:
+    """Whether rows of registered models still hang on this one (those Django would set to null do not count)."""
+    pk = sync.pk_of(key)
+    for child, binding in registry.models_pointing_to(sync.model):
+        on_delete = binding.field.remote_field.on_delete  # type: ignore[union-attr]
+        if on_delete in (models.SET_NULL, models.SET_DEFAULT) or hasattr(on_delete, "deconstruct"):
+            continue
+        if child.model._base_manager.using(using).filter(**{binding.field.name: pk}).exists():
+            return True
+    return False

@@ -1,0 +1,162 @@
+"""Lanes: the entries of one record, in order. Workers claim due heads, own them for a lease, and settle what they own.
+
+A head is due when its time has come, no earlier entry of its record is left, and no record it points to still waits for
+its create to be acknowledged (house decision 4).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import connections
+from django.db.models import Exists, F, OuterRef, Q
+from django.utils import timezone
+
+from django_datastore import events, registry
+from django_datastore.exceptions import LeaseLost, ModelNotRegistered, SyncError
+from django_datastore.models import MutationEvent, MutationEventQuerySet, MutationReference
+from django_datastore.storage.transactions import outbox_alias, write_transaction
+from django_datastore.types import Operation
+
+logger = logging.getLogger(__name__)
+State = MutationEvent.State
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Not settled: try again at `at`."""
+
+    error: SyncError
+    at: datetime
+    outcome_unknown: bool
+    counts: bool = True
+    """Whether the try counts towards the limit of attempts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Not settled: wait for a person, an edit, or a retry in the admin."""
+
+    error: SyncError
+
+
+def due_heads(now: datetime, using: str) -> MutationEventQuerySet:
+    """The entries that could be sent now."""
+    lane = {"model": OuterRef("model"), "record_key": OuterRef("record_key")}
+    events_ = MutationEvent.objects.using(using)
+    earlier = events_.filter(**lane, id__lt=OuterRef("id"))
+    waits = MutationReference.objects.using(using).filter(
+        Exists(events_.filter(**lane, operation=Operation.CREATE)), event=OuterRef("pk")
+    )
+    return events_.pending().filter(~Exists(earlier), ~Exists(waits), next_attempt_at__lte=now).order_by("id")
+
+
+def claim(*, owner: str, limit: int, lease: timedelta, now: datetime | None = None) -> list[MutationEvent]:
+    """Take up to `limit` due heads for this worker; nobody else gets them before the lease ends."""
+    now = now or timezone.now()
+    using = outbox_alias()
+    with write_transaction(using):
+        skip = connections[using].features.has_select_for_update_skip_locked
+        heads = due_heads(now, using).select_for_update(skip_locked=skip)[:limit]
+        claimed = list(heads)
+        if not claimed:
+            return []
+        MutationEvent.objects.using(using).filter(pk__in=[event.pk for event in claimed]).update(
+            state=State.IN_FLIGHT,
+            lease_owner=owner,
+            lease_expires_at=now + lease,
+            fence=F("fence") + 1,
+            attempts=F("attempts") + 1,
+        )
+    for event in claimed:
+        event.state, event.lease_owner = State.IN_FLIGHT, owner
+        event.fence += 1
+        event.attempts += 1
+    return claimed
+
+
+def recover_expired(now: datetime | None = None) -> int:
+    """Free what a worker claimed and never settled. It may have been sent: its outcome will be read back."""
+    now = now or timezone.now()
+    expired = MutationEvent.objects.using(outbox_alias()).in_flight().filter(lease_expires_at__lte=now)
+    if not expired.exists():
+        return 0
+    return expired.update(
+        state=State.PENDING, outcome_unknown=True, lease_owner="", lease_expires_at=None, next_attempt_at=now
+    )
+
+
+def owned(claimed: Sequence[MutationEvent]) -> list[MutationEvent]:
+    """Those of `claimed` that are still ours, locked. Call it in the transaction that settles them."""
+    fences = {event.pk: event.fence for event in claimed}
+    rows = MutationEvent.objects.using(outbox_alias()).in_flight().filter(pk__in=fences).select_for_update()
+    kept = {row.pk for row in rows if row.fence == fences[row.pk]}
+    lost = len(fences) - len(kept)
+    if lost:
+        logger.warning("Lost the lease of %d mutations; whoever has them now settles them.", lost)
+    return [event for event in claimed if event.pk in kept]
+
+
+def assert_owned(event: MutationEvent) -> None:
+    """Raises `LeaseLost` if another worker has taken the entry over."""
+    if not owned([event]):
+        raise LeaseLost(f"Mutation event {event.pk} was taken over by another worker.")
+
+
+def settle(acknowledged: Iterable[MutationEvent]) -> None:
+    """Remove entries AppSync has acknowledged."""
+    pks = [event.pk for event in acknowledged]
+    if pks:
+        MutationEvent.objects.using(outbox_alias()).filter(pk__in=pks).delete()
+
+
+def release(event: MutationEvent, verdict: Retry | Park) -> None:
+    """Give an owned entry back: to be tried again, or parked with its reason."""
+    event.lease_owner, event.lease_expires_at = "", None
+    event.error_type = verdict.error.error_type or type(verdict.error).__name__
+    event.last_error = verdict.error.message
+    if isinstance(verdict, Park):
+        event.state, event.outcome_unknown = State.PARKED, False
+    else:
+        event.state = State.PENDING
+        event.next_attempt_at = verdict.at
+        event.outcome_unknown = verdict.outcome_unknown
+        event.attempts -= 0 if verdict.counts else 1
+    event.save(using=outbox_alias())
+    if isinstance(verdict, Park):
+        _tell_parked(event)
+
+
+def give_back(claimed: Iterable[MutationEvent]) -> None:
+    """Return entries that were claimed and certainly not sent, as if they had never been claimed."""
+    for event in owned(list(claimed)):
+        MutationEvent.objects.using(outbox_alias()).filter(pk=event.pk).update(
+            state=State.PENDING, lease_owner="", lease_expires_at=None, attempts=F("attempts") - 1
+        )
+
+
+def is_empty() -> bool:
+    """Whether nothing waits to be sent (parked entries do not count: they wait for a person)."""
+    return not MutationEvent.objects.using(outbox_alias()).filter(~Q(state=State.PARKED)).exists()
+
+
+def _tell_parked(event: MutationEvent) -> None:
+    logger.warning(
+        "Parked %s of %s: %s", event.operation, event.model, event.last_error, extra={"action": "mutation_parked"}
+    )
+    try:
+        sender = registry.get(event.model).model
+    except ModelNotRegistered:
+        sender = None
+    events.send(
+        events.outbox_mutation_parked,
+        sender,
+        mutation_event_id=event.pk,
+        operation=event.operation,
+        record_key=event.record_key,
+        error_type=event.error_type,
+        reason=event.last_error,
+    )

@@ -1,0 +1,1 @@
+"""The three processors: mutation (out), sync (catch up), subscription (in)."""

@@ -1,0 +1,49 @@
+"""The small words every room shares: operations, mutators, keys and wire records. Imports nothing of ours."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+WireRecord: TypeAlias = dict[str, Any]
+"""One record as AppSync sends it: wire names to JSON values, with `_version`, `_lastChangedAt` and `_deleted`."""
+
+KeyValues: TypeAlias = tuple[str, ...]
+"""The wire values of a record's primary key, in key order."""
+
+
+class OpType(StrEnum):
+    """What happened to a row in storage (DataStore's `OpType`)."""
+
+    INSERT = "INSERT"
+    UPDATE = "UPDATE"
+    DELETE = "DELETE"
+
+
+class Operation(StrEnum):
+    """Which mutation an outbox entry asks AppSync for."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+class Mutator(StrEnum):
+    """Who wrote to storage: a person (goes to the outbox) or the sync engine (does not)."""
+
+    USER = "user"
+    SYNC = "sync"
+
+
+class AuthMode(StrEnum):
+    """How a request proves who it is, with AppSync's names."""
+
+    API_KEY = "API_KEY"
+
+
+class ProcessName(StrEnum):
+    """Which processor met an error (DataStore's `ProcessName`)."""
+
+    SYNC = "sync"
+    MUTATE = "mutate"
+    SUBSCRIBE = "subscribe"

@@ -1,0 +1,22 @@
+"""The test host: the test project on the database named by TEST_DATABASE_URL, else on a SQLite file."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from testproject.settings import *  # noqa: F403
+from testproject.settings import DATABASES, INSTALLED_APPS, database_from_url
+
+TEST_DIR = Path(os.environ.setdefault("DATASTORE_TEST_DIR", tempfile.mkdtemp(prefix="datastore-test-")))
+SECRET_KEY = "test"
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.shop"]
+
+DATABASES["default"] = database_from_url(os.environ.get("TEST_DATABASE_URL", f"sqlite:///{TEST_DIR / 'site.sqlite3'}"))
+DATABASES["appsync_local"] = database_from_url(f"sqlite:///{TEST_DIR / 'appsync.sqlite3'}")
+for alias, entry in DATABASES.items():
+    if entry["ENGINE"].endswith("sqlite3"):
+        entry["TEST"] = {"NAME": str(TEST_DIR / f"test_{alias}.sqlite3")}
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
