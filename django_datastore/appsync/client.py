@@ -143,7 +143,7 @@ class AppSyncClient:
         that nothing of it was executed and one of its inputs is to blame: sent one by one, the others pass. `process`,
         `operation` and `model` are for messages and ride along on exceptions.
         """
-        attempt = Attempt(self.endpoint.host, process, operation, model, self.auth.secrets, variables)
+        attempt = Attempt(self.endpoint.host, process, operation, model, secrets=self.auth.secrets, variables=variables)
         try:
             request = _TextRequest(document, variables)
         except ValueError as exc:

@@ -63,13 +63,20 @@ class Attempt:
     process: str | None = None
     operation: str | None = None
     model: str | None = None
+    action: str | None = None
+    """What was tried, where `operation` and `model` do not say it."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
     variables: Mapping[str, Any] | None = field(default=None, repr=False)
 
     def describe(self, why: str) -> str:
         """The sentence for an exception."""
-        what = " ".join(filter(None, (self.operation or "execute the request", self.model and f"for {self.model}")))
-        return f"Cannot {what} at {self.host!r}: {why.rstrip('. ')}."
+        known = " ".join(filter(None, (self.operation, self.model)))
+        what = " ".join(filter(None, (self.action, known and f"({known})"))) if self.action else known
+        return f"Cannot {what or 'execute the request'} at {self.host!r}: {why.rstrip('. ')}."
+
+    def facts(self) -> dict[str, Any]:
+        """What every exception about this attempt carries."""
+        return {"process": self.process, "operation": self.operation, "model": self.model}
 
     def about(self, *, process: str | None, operation: str | None, model: str | None) -> Attempt:
         """The same attempt with what is known of one part of it."""
@@ -152,7 +159,7 @@ def from_frame(payload: object, attempt: Attempt) -> SyncError:
 def bad_input(exc: Exception, attempt: Attempt) -> BadRecord:
     """The exception for variables that are no JSON; nothing was sent."""
     why = "its values cannot be written as JSON (NaN and Infinity have no JSON form)"
-    return BadRecord(attempt.describe(why), **_facts(attempt), cause=exc)
+    return BadRecord(attempt.describe(why), **attempt.facts(), cause=exc)
 
 
 def first_error(payload: object) -> Mapping[str, Any]:
@@ -241,11 +248,7 @@ def _build(
     remote: WireRecord | None = None,
     cause: object = None,
 ) -> SyncError:
-    facts: dict[str, Any] = {**_facts(attempt), "error_type": error_type, "remote": remote, "cause": cause}
+    facts: dict[str, Any] = {**attempt.facts(), "error_type": error_type, "remote": remote, "cause": cause}
     if verdict.is_transient:
         facts["maybe_applied"] = verdict.maybe_applied
     return verdict.error_class(attempt.describe(why), recovery_suggestion=verdict.suggestion, **facts)
-
-
-def _facts(attempt: Attempt) -> dict[str, Any]:
-    return {"process": attempt.process, "operation": attempt.operation, "model": attempt.model}

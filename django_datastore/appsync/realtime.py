@@ -4,42 +4,29 @@
         subscription = await connection.subscribe(*document)            # live: AppSync said start_ack
         async for message in connection.messages(): ...                 # ends with the classified error when it is lost
 
-A connection lives once. After it is lost make a new one: credentials are asked for anew, and a delta sync fills the gap.
+A connection lives once. After it is lost make a new one: credentials are asked for anew. A delta sync fills the gap.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import ssl
-from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from gql import GraphQLRequest
-from gql.transport.appsync_websockets import AppSyncWebsocketsTransport
 from gql.transport.exceptions import TransportError
 
 from django_datastore.appsync import errors
 from django_datastore.appsync.auth import Auth
 from django_datastore.appsync.endpoint import Endpoint
 from django_datastore.appsync.errors import Attempt
+from django_datastore.appsync.socket import FrameError, SocketTransport
 from django_datastore.exceptions import Offline, ServerError, SyncError
 from django_datastore.types import ProcessName
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_CONNECTION_TIMEOUT_MS = 300_000
-"""After how long without a sign of life AppSync calls a connection dead, if its acknowledgement does not say."""
-
-_LARGEST_FRAME = 16 * 2**20
-_PING_SECONDS = 20
-_CLOSE_SECONDS = 2
-
-_socket_logger = logging.getLogger("django_datastore.appsync.socket")
-_socket_logger.setLevel(logging.INFO)  # at DEBUG the websockets library logs frames and headers, credentials included
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,11 +36,13 @@ class Subscription:
     id: int
     document: str = field(repr=False)
     variables: Mapping[str, Any] = field(repr=False)
+    operation: str | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What arrived for a subscription: `data`, or an `error`."""
+    """What arrived for a subscription: `data`, or an `error` in its place."""
 
     subscription: Subscription | None
     """None if the server does not say which subscription its error is about."""
@@ -86,7 +75,7 @@ class RealtimeConnection:
         self._connect_timeout_seconds = connect_timeout_seconds
         self._start_timeout_seconds = start_timeout_seconds
         self._ssl_context = ssl_context
-        self._transport: _Transport | None = None
+        self._transport: SocketTransport | None = None
         self._reader: asyncio.Task[None] | None = None
         self._starting: dict[int, asyncio.Future[None]] = {}
         self._subscriptions: dict[int, Subscription] = {}
@@ -109,35 +98,42 @@ class RealtimeConnection:
         """Opens the socket and waits for AppSync's acknowledgement; raises the classified error if that fails."""
         if self._transport is not None:
             raise RuntimeError("A RealtimeConnection connects once. Make a new one.")
-        transport = _Transport(self.endpoint, self.auth, self._connect_timeout_seconds, self._ssl_context)
+        transport = SocketTransport(self.endpoint, self.auth, self._connect_timeout_seconds, self._ssl_context)
         try:
             await transport.connect()
-        except (TransportError, OSError, _FrameError) as exc:
-            raise self._classified(exc, "connect") from exc
+        except (TransportError, OSError, FrameError) as exc:
+            raise self._classified(exc, "open the socket") from exc
         finally:
             if not transport.is_ready:
                 await transport.close()
         self._transport = transport
         self._reader = asyncio.create_task(self._read(transport))
 
-    async def subscribe(self, document: str, variables: Mapping[str, Any] | None = None) -> Subscription:
+    async def subscribe(
+        self,
+        document: str,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        operation: str | None = None,
+        model: str | None = None,
+    ) -> Subscription:
         """The subscription, once AppSync has acknowledged it: from then on no change is missed.
 
         Raises the classified error if AppSync refuses it or does not answer in time; other subscriptions are not
-        touched. May be called for many documents at once.
+        touched. May be called for many documents at once. `operation` and `model` are for messages and ride along.
         """
         transport = self._open_transport()
-        subscription = Subscription(transport.next_query_id, document, variables or {})
+        subscription = Subscription(transport.next_query_id, document, variables or {}, operation, model)
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._starting[subscription.id] = started
         self._subscriptions[subscription.id] = subscription
         try:
             async with asyncio.timeout(self._start_timeout_seconds):
-                await transport.start(subscription)
+                await transport.start(subscription.document, subscription.variables)
                 await started
         except TimeoutError as exc:
             why = f"AppSync did not acknowledge it in {self._start_timeout_seconds:g} seconds"
-            raise ServerError(self._attempt("subscribe").describe(why), maybe_applied=False) from exc
+            raise self._ended(subscription, why) from exc
         except TransportError as exc:
             raise self._failure or self._classified(exc, "subscribe") from exc
         finally:
@@ -151,7 +147,7 @@ class RealtimeConnection:
         if self._subscriptions.pop(subscription.id, None) is None or self._failure or self._transport is None:
             return
         try:
-            await self._transport.stop(subscription)
+            await self._transport.stop(subscription.id)
         except TransportError:
             logger.debug("The socket was lost before a subscription could be stopped.")
 
@@ -174,16 +170,15 @@ class RealtimeConnection:
         if self._transport is not None:
             await self._transport.close()
         self._fail_starting(Offline(self._attempt("subscribe").describe("the connection was closed here")))
-        if self._failure is None:
-            self._end_queue()
+        self._end_queue()
 
-    async def _read(self, transport: _Transport) -> None:
+    async def _read(self, transport: SocketTransport) -> None:
         try:
             while True:
                 frame = await transport.next_frame()
                 if (message := self._handled(frame)) is not None:
                     await self._queue.put(message)
-        except (TransportError, OSError, _FrameError) as exc:
+        except Exception as exc:  # whatever it is, those who wait for messages must hear of it
             self._failure = self._classified(exc, "listen")
             self._failure.__cause__ = exc
         self._fail_starting(self._failure)
@@ -202,7 +197,7 @@ class RealtimeConnection:
             case "complete":
                 return self._completed(frame)
             case "connection_error":
-                raise _FrameError(frame.get("payload"))
+                raise FrameError(frame.get("payload"))
         return None
 
     def _started(self, frame: Mapping[str, Any]) -> None:
@@ -215,9 +210,12 @@ class RealtimeConnection:
         if subscription is None:
             return None
         payload = frame.get("payload")
-        data = payload.get("data") if isinstance(payload, Mapping) else None
-        if isinstance(payload, Mapping) and payload.get("errors"):
-            return Message(subscription, data, errors.from_frame(payload, self._attempt("receive a message")))
+        if not isinstance(payload, Mapping):
+            return None
+        if payload.get("errors"):
+            attempt = self._attempt("receive a message", subscription)
+            return Message(subscription, error=errors.from_graphql(errors.first_error(payload), attempt))
+        data = payload.get("data")
         return Message(subscription, data) if isinstance(data, Mapping) else None
 
     def _error(self, frame: Mapping[str, Any]) -> Message | None:
@@ -236,12 +234,16 @@ class RealtimeConnection:
         subscription = self._subscriptions.pop(_id_of(frame), None)
         if subscription is None:
             return None  # the answer to our stop
-        error = ServerError(self._attempt("listen").describe("AppSync ended the subscription"), maybe_applied=False)
+        error = self._ended(subscription, "AppSync ended the subscription")
         started = self._starting.get(subscription.id)
         if started is not None and not started.done():
             started.set_exception(error)
             return None
         return Message(subscription, error=error, is_end=True)
+
+    def _ended(self, subscription: Subscription, why: str) -> SyncError:
+        attempt = self._attempt("subscribe", subscription)
+        return ServerError(attempt.describe(why), maybe_applied=False, **attempt.facts())
 
     def _fail_starting(self, error: SyncError | None) -> None:
         for started in self._starting.values():
@@ -253,130 +255,29 @@ class RealtimeConnection:
             self._queue.get_nowait()
         self._queue.put_nowait(None)
 
-    def _open_transport(self) -> _Transport:
+    def _open_transport(self) -> SocketTransport:
         if self._failure is not None:
             raise self._failure
         if self._transport is None:
             raise RuntimeError("The RealtimeConnection is not connected. Use it in an `async with` statement.")
         return self._transport
 
-    def _classified(self, exc: Exception, operation: str) -> SyncError:
-        attempt = self._attempt(operation)
-        if isinstance(exc, _FrameError):
+    def _classified(self, exc: Exception, action: str) -> SyncError:
+        attempt = self._attempt(action)
+        if isinstance(exc, FrameError):
             return errors.from_frame(exc.payload, attempt)
         return errors.from_socket(exc, attempt)
 
-    def _attempt(self, operation: str, subscription: Subscription | None = None) -> Attempt:
+    def _attempt(self, action: str, subscription: Subscription | None = None) -> Attempt:
         return Attempt(
             self.endpoint.host,
             process=ProcessName.SUBSCRIBE,
-            operation=operation,
+            operation=subscription.operation if subscription else None,
+            model=subscription.model if subscription else None,
+            action=action,
             secrets=self.auth.secrets,
             variables=subscription.variables if subscription else None,
         )
-
-
-class _FrameError(Exception):
-    """A frame that ends the connection: `connection_error`, or something that is no frame at all."""
-
-    def __init__(self, payload: object) -> None:
-        super().__init__("the server refused the connection")
-        self.payload = payload
-
-
-class _TextRequest(GraphQLRequest):
-    """A request whose document is at hand as text."""
-
-    def __init__(self, subscription: Subscription) -> None:
-        self._payload = {"query": subscription.document, "variables": dict(subscription.variables)}
-
-    @property
-    def payload(self) -> dict[str, Any]:
-        return self._payload
-
-
-class _Transport(AppSyncWebsocketsTransport):
-    """gql's transport for the handshake and the framing; frames are taken one by one with `next_frame`.
-
-    gql's own reader drops `start_ack`, ignores `connectionTimeoutMs`, closes everything for an error without an id, and
-    logs credentials and records at DEBUG level.
-    """
-
-    def __init__(
-        self, endpoint: Endpoint, auth: Auth, timeout_seconds: float, ssl_context: ssl.SSLContext | None
-    ) -> None:
-        socket_auth = auth.socket_auth(endpoint)
-        super().__init__(
-            endpoint.realtime_url,
-            auth=socket_auth,
-            ssl=ssl_context or False,
-            connect_timeout=timeout_seconds,  # type: ignore[arg-type]  # gql says int, asyncio takes float
-            ack_timeout=timeout_seconds,  # type: ignore[arg-type]  # as above
-            close_timeout=2 * _CLOSE_SECONDS,
-            connect_args={
-                "compression": None,
-                "max_size": _LARGEST_FRAME,
-                "ping_interval": _PING_SECONDS,
-                # Pongs wait behind frames that nobody takes yet; the server's keep-alive says whether it lives.
-                "ping_timeout": None,
-                "close_timeout": _CLOSE_SECONDS,
-                "logger": _socket_logger,
-            },
-        )
-        header = json.dumps(socket_auth.get_headers(), separators=(",", ":")).encode()
-        encoded = urlsafe_b64encode(header).decode().rstrip("=")
-        self.adapter.subprotocols = ["graphql-ws", f"header-{encoded}"]
-        self.connection_timeout_ms: float = DEFAULT_CONNECTION_TIMEOUT_MS
-        self.is_ready = False
-
-    async def start(self, subscription: Subscription) -> None:
-        """Sends `start`. The id is gql's next one."""
-        await self._send_query(_TextRequest(subscription))
-
-    async def stop(self, subscription: Subscription) -> None:
-        """Sends `stop`."""
-        await self._send(json.dumps({"id": str(subscription.id), "type": "stop"}))
-
-    async def next_frame(self) -> Mapping[str, Any]:
-        """The next frame; `TimeoutError` if the server is silent for longer than it said it would be."""
-        async with asyncio.timeout(self.connection_timeout_ms / 1000):
-            return _frame(await self._receive())
-
-    async def _initialize(self) -> None:  # type: ignore[override]  # gql assigns an untyped function
-        await self._send(json.dumps({"type": "connection_init"}))
-        async with asyncio.timeout(self.ack_timeout):
-            self.connection_timeout_ms = await self._acknowledgement()
-        self.is_ready = True
-
-    async def _acknowledgement(self) -> float:
-        while True:
-            frame = _frame(await self._receive())
-            match frame:
-                case {"type": "connection_ack", "payload": {"connectionTimeoutMs": int() | float() as limit}}:
-                    return limit if limit > 0 else DEFAULT_CONNECTION_TIMEOUT_MS
-                case {"type": "connection_ack"}:
-                    return DEFAULT_CONNECTION_TIMEOUT_MS
-                case {"type": "connection_error" | "error"}:
-                    raise _FrameError(frame.get("payload"))
-
-    async def _receive_data_loop(self) -> None:
-        """Nothing: the connection reads with `next_frame`."""
-
-    async def _send(self, message: str) -> None:
-        await self.adapter.send(message)
-
-    async def _receive(self) -> str:
-        return await self.adapter.receive()
-
-
-def _frame(text: str) -> Mapping[str, Any]:
-    try:
-        frame = json.loads(text)
-    except ValueError:
-        frame = None
-    if not isinstance(frame, dict):
-        raise _FrameError({"errorType": "InternalFailure", "message": "what arrived is no frame of the protocol"})
-    return frame
 
 
 def _id_of(frame: Mapping[str, Any]) -> int:
