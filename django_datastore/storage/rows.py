@@ -18,15 +18,29 @@ from django_datastore.types import Mutator, OpType
 _CHUNK = 500
 
 
-def stored(sync: SyncedModel, keys: Iterable[str], using: str) -> dict[str, dict[str, Any]]:
-    """The stored rows among `keys`, by record key: synced columns by attribute name."""
+def stored(
+    sync: SyncedModel, keys: Iterable[str], using: str, *, lock: bool = False
+) -> dict[str, dict[str, Any]]:
+    """The stored rows among `keys`, by record key: synced columns by attribute name. `lock` locks them."""
     names = [item.attname for item in sync.bindings]
     pks = [sync.pk_of(key) for key in keys]
     found: dict[str, dict[str, Any]] = {}
     for start in range(0, len(pks), _CHUNK):
         rows = sync.model._base_manager.using(using).filter(pk__in=pks[start : start + _CHUNK])
+        if lock:
+            rows = rows.select_for_update().order_by("pk")
         for row in rows.values("pk", *names):
             found[sync.key_of_pk(row.pop("pk"))] = row
+    return found
+
+
+def present(sync: SyncedModel, keys: Iterable[str], using: str) -> set[str]:
+    """Those of `keys` that have a row."""
+    pks = [sync.pk_of(key) for key in keys]
+    found: set[str] = set()
+    for start in range(0, len(pks), _CHUNK):
+        rows = sync.model._base_manager.using(using).filter(pk__in=pks[start : start + _CHUNK])
+        found.update(sync.key_of_pk(pk) for pk in rows.values_list("pk", flat=True))
     return found
 
 
