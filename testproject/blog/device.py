@@ -1,6 +1,7 @@
 """The other device: a GraphQL client that talks to AppSync directly and knows nothing of this site or of its line.
 
-It is written with the standard library alone, as a second reading of the protocol: what it sees is what any client sees.
+It is written with the standard library alone, as a second reading of the protocol: what it sees is what any client
+sees.
 """
 
 from __future__ import annotations

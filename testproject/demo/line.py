@@ -2,8 +2,8 @@
 
     python -m testproject.demo.line LISTEN TARGET CONTROL      (each HOST:PORT)
 
-On CONTROL it understands one word a line, `cut`, `mend` or `status`, and answers with `up` or `cut`. Cutting resets every live
-connection and refuses new ones, as a pulled cable and a closed port do.
+On CONTROL it understands one word a line, `cut`, `mend` or `status`, and answers with `up` or `cut`. Cutting resets
+every live connection and refuses new ones, as a closed port does.
 """
 
 from __future__ import annotations

@@ -75,6 +75,7 @@ def _reserve(port: int) -> socket.socket:
 def processes(places: Places) -> Processes:
     """The demo's five processes, not started yet."""
     python = sys.executable
+    ports = (places.line, places.appsync, places.control)
     manage = [python, str(Path(__file__).parents[2] / "manage.py")]
     appsync = Process(
         "appsync",
@@ -84,15 +85,31 @@ def processes(places: Places) -> Processes:
     )
     carrier = Process(
         "line",
-        [python, "-m", "testproject.demo.line"]
-        + [f"{HOST}:{port}" for port in (places.line, places.appsync, places.control)],
+        [python, "-m", "testproject.demo.line", *(f"{HOST}:{port}" for port in ports)],
         answers=lambda: line.tell(f"{HOST}:{places.control}", "status") == "up" or "the line is cut",
         describe=lambda: f"port {places.line}, can be cut",
     )
     worker = Process(
         "worker",
-        [python, "-m", "celery", "-A", "testproject", "worker", "-B", "-P", "threads", "-c", "2", "-l", "info"]
-        + ["--without-gossip", "--without-mingle"],
+        [
+            python,
+            *[
+                "-m",
+                "celery",
+                "-A",
+                "testproject",
+                "worker",
+                "-B",
+                "-P",
+                "threads",
+                "-c",
+                "2",
+                "-l",
+                "info",
+                "--without-gossip",
+                "--without-mingle",
+            ],
+        ],
         answers=WorkerAnswer(places.directory),
         describe=lambda: f"Celery with beat over {'Redis' if os.environ.get('REDIS_URL') else 'files'}",
     )
@@ -104,8 +121,11 @@ def processes(places: Places) -> Processes:
     )
     web = Process(
         "web",
-        [python, "-m", "uvicorn", "testproject.asgi:application", "--host", HOST, "--port", str(places.web)]
-        + ["--timeout-graceful-shutdown", "2", "--no-access-log"],
+        [
+            python,
+            *["-m", "uvicorn", "testproject.asgi:application", "--no-access-log", "--timeout-graceful-shutdown", "2"],
+        ]
+        + ["--host", HOST, "--port", str(places.web)],
         answers=lambda: _http_status(places.web, "GET", "/") == 200 or "no page",
         describe=lambda: places.site_url,
     )
