@@ -124,6 +124,10 @@ class Peer:
         await self.send(type="start_ack", id=start["id"])
         return start
 
+    async def has_been_read(self) -> None:
+        """Returns when the other side has taken in what was sent before."""
+        await (await self.socket.ping())
+
     async def until_closed(self) -> None:
         await self.socket.wait_closed()
 
@@ -140,7 +144,8 @@ async def realtime_server(script: Callable[[Peer], Awaitable[None]]) -> AsyncIte
             failures.append(exc)
             raise
 
-    async with serve(play, "127.0.0.1", 0, subprotocols=["graphql-ws"], close_timeout=1) as server:  # type: ignore[list-item]
+    protocols: Any = ["graphql-ws"]
+    async with serve(play, "127.0.0.1", 0, subprotocols=protocols, ping_interval=None, close_timeout=1) as server:
         port = server.sockets[0].getsockname()[1]
         yield Endpoint.parse(f"http://127.0.0.1:{port}/graphql")
         server.close()

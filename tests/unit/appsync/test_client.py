@@ -8,8 +8,6 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from tests.unit.appsync import servers
-from tests.unit.appsync.servers import HttpServer, http_server, sends, sends_json
 
 from django_datastore.appsync.auth import auth_for
 from django_datastore.appsync.client import USER_AGENT, AppSyncClient
@@ -26,6 +24,8 @@ from django_datastore.exceptions import (
     TransientError,
     Unauthorized,
 )
+from tests.unit.appsync import servers
+from tests.unit.appsync.servers import HttpServer, http_server, sends, sends_json
 
 KEY = "da2-secret"
 DOCUMENT = "mutation operation { m0: a m1: b }"
@@ -193,7 +193,7 @@ def test_error_without_a_path_counts_for_every_empty_alias() -> None:
         (sends_json({"errors": [{"message": "sorry"}]}, 500), ServerError, True),
         # the document or its variables, before anything was executed
         (
-            sends_json({"data": None, "errors": [{"path": None, "message": "Validation error of type UnknownType: X"}]}),
+            sends_json({"data": None, "errors": [{"path": None, "message": "Validation error of type Unknown: X"}]}),
             BadModel,
             None,
         ),
@@ -257,9 +257,12 @@ def test_server_that_cannot_be_reached_is_offline_and_nothing_was_applied(host: 
 
 
 def test_value_without_a_json_form_is_a_bad_record_and_is_not_sent() -> None:
-    with http_server(sends_json({"data": {}})) as server, client_of(server.endpoint) as client:
-        with pytest.raises(BadRecord, match="NaN"):
-            client.execute(DOCUMENT, {"input0": {"price": float("nan")}})
+    with (
+        http_server(sends_json({"data": {}})) as server,
+        client_of(server.endpoint) as client,
+        pytest.raises(BadRecord, match="NaN"),
+    ):
+        client.execute(DOCUMENT, {"input0": {"price": float("nan")}})
 
     assert server.requests == []
 

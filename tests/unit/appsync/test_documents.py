@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from graphql import parse, print_ast
-from tests.unit.appsync.schemas import BLOG, POST, POST_SELECTION, PRODUCT, SCHEMA
 
 from django_datastore.appsync.documents import (
     Documents,
@@ -21,6 +20,7 @@ from django_datastore.appsync.documents import (
 from django_datastore.exceptions import SchemaError
 from django_datastore.schema.types import FieldKind, FieldSchema, ModelSchema, NonModelSchema
 from django_datastore.types import Operation
+from tests.unit.appsync.schemas import BLOG, POST, POST_SELECTION, PRODUCT, SCHEMA
 
 
 @pytest.fixture
