@@ -1,5 +1,7 @@
 """Checks the documents: the README stays short, links lead somewhere, Python snippets compile."""
 
+# ruff: noqa: T201 - it talks to a person at a terminal
+
 from __future__ import annotations
 
 import re

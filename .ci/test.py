@@ -4,6 +4,8 @@ Servers named by TEST_DATABASE_URL and REDIS_URL are used as they are; else one 
 wheels, on a free port and in a temporary directory. Arguments are passed on to pytest.
 """
 
+# ruff: noqa: T201 - it talks to a person at a terminal
+
 from __future__ import annotations
 
 import os
