@@ -32,7 +32,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
 @ensure_csrf_cookie
 def page(request: HttpRequest) -> HttpResponse:
     """The demo itself; everything on it arrives through the live query and the views below."""
-    context = {"database": connection.vendor, "has_line": bool(settings.LINE_CONTROL)}
+    context = {"database": connection.display_name, "has_line": bool(settings.LINE_CONTROL)}
     response = render(request, "blog/page.html", context)
     response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     return response

@@ -123,7 +123,7 @@ function showEntry(row, entry) {
   const facts = [entry.operation === "update" ? `${entry.operation} ${entry.fields.join(", ")}` : `${entry.operation} ${entry.model}`];
   if (entry.attempts) facts.push(entry.attempts === 1 ? "1 attempt" : `${entry.attempts} attempts`);
   facts.push(age(entry.ageSeconds));
-  row.querySelector(".detail").textContent = facts.join(" · ");
+  row.querySelector(".detail").textContent = facts.map((fact) => fact.replaceAll(" ", "\u00a0")).join(" · ");
   row.querySelector(".error").textContent = entry.error;
   row.querySelector(".error").hidden = !entry.error;
   const badge = row.querySelector(".badge");
