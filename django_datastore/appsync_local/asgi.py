@@ -1,0 +1,63 @@
+"""The server as an ASGI application of its own: the GraphQL URL and its sockets, without Django's request machinery."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+
+from django_datastore.appsync_local.consumers import RealtimeConsumer
+from django_datastore.appsync_local.errors import RequestError
+from django_datastore.appsync_local.service import Service
+from django_datastore.appsync_local.views import MAX_BODY_BYTES, Reply, answer, refuse
+
+Scope: TypeAlias = Mapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
+Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
+Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+HTTP_PATHS = ("/graphql", "/graphql/")
+SOCKET_PATHS = (*HTTP_PATHS, "/graphql/realtime", "/graphql/realtime/")
+
+
+def application(service: Service) -> Application:
+    """The ASGI application of one API."""
+    socket = RealtimeConsumer.as_asgi(service=service)
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        match scope["type"]:
+            case "http":
+                await _reply(await _http(service, scope, receive), send)
+            case "websocket" if scope["path"] in SOCKET_PATHS:
+                await socket(scope, receive, send)
+            case "websocket":
+                await receive()
+                await send({"type": "websocket.close", "code": 4404})
+
+    return serve
+
+
+async def _http(service: Service, scope: Scope, receive: Receive) -> Reply:
+    if scope["path"] not in HTTP_PATHS:
+        return refuse(RequestError(404, "NotFoundException", f"There is nothing at {scope['path']}. Use /graphql."))
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    return await answer(service, scope["method"], headers, await _body(receive))
+
+
+async def _body(receive: Receive) -> bytes:
+    """The request body; what is beyond the limit is read and thrown away, so that the answer can be sent."""
+    parts: list[bytes] = []
+    length = 0
+    while True:
+        message = await receive()
+        if length <= MAX_BODY_BYTES:
+            parts.append(message.get("body", b""))
+        length += len(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+async def _reply(reply: Reply, send: Send) -> None:
+    headers = [(name.encode(), value.encode()) for name, value in reply.headers.items()]
+    headers.append((b"Content-Length", str(len(reply.body)).encode()))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})

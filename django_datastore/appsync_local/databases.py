@@ -1,0 +1,82 @@
+"""Databases that are no entry of `DATABASES`: the file or URL of the command line, the file of a test's server."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+
+from django_datastore.exceptions import ConfigurationError
+
+_SQLITE_OPTIONS = {
+    "timeout": 20,
+    "transaction_mode": "IMMEDIATE",
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+}
+_ENGINES = {"postgres": "postgresql", "postgresql": "postgresql"}
+_numbers = itertools.count(1)
+_private: set[str] = set()
+
+
+def entry(target: str | Path) -> dict[str, Any]:
+    """A SQLite path or a database URL as an entry of `DATABASES`; raises `ConfigurationError`."""
+    text = str(target)
+    if "://" not in text:
+        return _sqlite(text)
+    parts = urlsplit(text)
+    if parts.scheme == "sqlite":
+        return _sqlite(unquote(parts.path.removeprefix("/")))
+    if parts.scheme not in _ENGINES:
+        known = "a SQLite file, sqlite:///path or postgres://user:password@host:port/name"
+        raise ConfigurationError(f"Cannot use the database {parts.scheme}://…; supported: {known}.")
+    return {
+        "ENGINE": f"django.db.backends.{_ENGINES[parts.scheme]}",
+        "NAME": unquote(parts.path.removeprefix("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname or "",
+        "PORT": str(parts.port or ""),
+        "OPTIONS": dict(parse_qsl(parts.query)),
+    }
+
+
+def _sqlite(path: str) -> dict[str, Any]:
+    if path in ("", ":memory:"):
+        raise ConfigurationError(
+            "The server cannot use a SQLite database in memory: its threads would each see one of their own. "
+            "Name a file, e.g. one in a temporary directory."
+        )
+    return {"ENGINE": "django.db.backends.sqlite3", "NAME": path, "OPTIONS": dict(_SQLITE_OPTIONS)}
+
+
+def open_private(target: str | Path) -> str:
+    """Makes a database known to Django under an alias of its own, and returns the alias."""
+    alias = f"appsync_local_{next(_numbers)}"
+    settings = connections.configure_settings({"default": {}, alias: entry(target)})
+    connections.settings[alias] = settings[alias]
+    _private.add(alias)
+    return alias
+
+
+def close_private(alias: str) -> None:
+    """Forgets an alias of `open_private`. Its connections have to be closed by then."""
+    _private.discard(alias)
+    connections.settings.pop(alias, None)
+
+
+def is_private(alias: str) -> bool:
+    """Whether the alias came from `open_private`."""
+    return alias in _private
+
+
+def migrate(alias: str) -> None:
+    """Brings the server's tables up to date.
+
+    The executor, not the `migrate` command: its `post_migrate` receivers would look for other apps' tables here.
+    """
+    executor = MigrationExecutor(connections[alias])
+    executor.migrate(executor.loader.graph.leaf_nodes("appsync_local"))
