@@ -28,13 +28,16 @@ _TOO_SLOW = 1013
 class RealtimeConsumer(AsyncWebsocketConsumer):
     """One socket. `RealtimeConsumer.as_asgi(service=...)` serves another API than the settings'."""
 
-    service: Service | None = None
     channel_layer_alias = "appsync_local has no channel layer"
     """The broker delivers; a layer would only cost a queue per socket."""
 
+    def __init__(self, service: Service | None = None) -> None:
+        super().__init__()
+        self._service = service
+
     async def connect(self) -> None:
         """Accepts; what is wrong with the credentials is told after `connection_init`."""
-        service = self.service or services.current()
+        service = self._service or services.current()
         self._loop = asyncio.get_running_loop()
         self._broker = service.broker
         self._socket = Socket(self._loop, self._deliver)
