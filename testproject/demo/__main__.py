@@ -23,14 +23,17 @@ def main() -> int:
     """The exit code."""
     parser = argparse.ArgumentParser(prog="make demo ARGS=…", description=__doc__)
     parser.add_argument("--check", action="store_true", help="drive the whole story on a fresh site, then exit")
-    check = parser.parse_args().check
+    parser.add_argument("--any-port", action="store_true", help="listen on free ports instead of 8000 and up")
+    arguments = parser.parse_args()
+    check = arguments.check
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     try:
         if not check:
-            return run(Places.choose(Path(os.environ.get("DEMO_DIR", BASE_DIR / "var")).resolve()))
-        with tempfile.TemporaryDirectory(prefix="datastore-demo-") as directory:
-            return run(Places.choose(Path(directory).resolve(), any_port=True), check=True)
+            directory = Path(os.environ.get("DEMO_DIR", BASE_DIR / "var")).resolve()
+            return run(Places.choose(directory, any_port=arguments.any_port))
+        with tempfile.TemporaryDirectory(prefix="datastore-demo-") as temporary:
+            return run(Places.choose(Path(temporary).resolve(), any_port=True), check=True)
     except KeyboardInterrupt:
         return 0 if not check else 1
 
