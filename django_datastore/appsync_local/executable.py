@@ -186,8 +186,7 @@ class Executable:
     def _mutate_one(self, field: Field, completion: Completion, plan: Plan, now: int, events: list[Event]) -> Any:
         operation = self.api.mutations[field.name]
         arguments = coerce_arguments(field.definition, field.node, completion.variables)
-        with self.resolvers.store.savepoint():
-            record = self.resolvers.mutate(operation, arguments, now=now)
+        record = self.resolvers.mutate(operation, arguments, now=now)
         answer = completion.field(field, record, (field.response,))
         if answer is None:
             return None

@@ -83,7 +83,12 @@ class Resolvers:
 
     def mutate(self, operation: Operation, arguments: Arguments, *, now: int) -> Values:
         """Writes, and returns the record as it is now; raises `FieldError` with the server's record."""
-        return self._mutations[operation.action](operation.model, arguments, now).record()
+        try:
+            with self.store.savepoint():
+                return self._mutations[operation.action](operation.model, arguments, now).record()
+        except IntegrityError as exc:  # a create, and another process was faster
+            key = key_of(operation.model.primary_key, arguments["input"])
+            raise _condition_failed(self.store.get(operation.model.name, key)) from exc
 
     # -- mutations -----------------------------------------------------------------------------------------------------
 
@@ -104,11 +109,7 @@ class Resolvers:
         if found is not None:
             raise _condition_failed(found)
         _check_condition(arguments, {}, None)
-        try:
-            with self.store.savepoint():
-                return self.store.insert(model.name, key, values, now=now)
-        except IntegrityError as exc:  # another process was faster
-            raise _condition_failed(self.store.get(model.name, key)) from exc
+        return self.store.insert(model.name, key, values, now=now)
 
     def _update(self, model: ModelSchema, arguments: Arguments, now: int) -> Stored:
         found = self._existing(model, arguments)

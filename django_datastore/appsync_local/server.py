@@ -72,7 +72,7 @@ class WebServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """SIGINT and SIGTERM end the server, and are no accident: uvicorn itself would raise them once more at the end."""
+        """SIGINT and SIGTERM end the server, and that is all: uvicorn itself would raise them once more at the end."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
