@@ -101,9 +101,14 @@ class Settings:
         return self.ENDPOINT
 
 
+def current() -> Settings:
+    """The settings in force, as a value. Raises `ConfigurationError`."""
+    return Settings.from_mapping(getattr(django_settings, "DATASTORE", {}))
+
+
 class _LazySettings(LazyObject):
     def _setup(self) -> None:
-        self._wrapped = Settings.from_mapping(getattr(django_settings, "DATASTORE", {}))
+        self._wrapped = current()
 
 
 settings = cast(Settings, _LazySettings())

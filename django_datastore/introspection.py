@@ -291,6 +291,11 @@ class SyncedModel:
         found = {item.field: item for item in self.bindings}
         return tuple(found[item] for item in self.model._meta.pk_fields if item in found)
 
+    @property
+    def has_generated_key(self) -> bool:
+        """Whether the key is a UUID, which nobody makes up twice."""
+        return any(isinstance(item.field, models.UUIDField) for item in self.key_bindings)
+
     @cached_property
     def foreign_keys(self) -> tuple[tuple[FieldBinding, SyncedModel], ...]:
         """The columns that point to registered models, with the model they point to."""

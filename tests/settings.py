@@ -19,4 +19,10 @@ for alias, entry in DATABASES.items():
     if entry["ENGINE"].endswith("sqlite3"):
         entry["TEST"] = {"NAME": str(TEST_DIR / f"test_{alias}.sqlite3")}
 
+# without an endpoint nothing is nudged; tests that talk to AppSync name one
+DATASTORE = {"AUTH_MODE": "API_KEY", "API_KEY": "da2-test"}
+CELERY_BROKER_URL = "memory://"
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, str] = {}
+CELERY_BEAT_SCHEDULE: dict[str, object] = {}
+CHANNEL_LAYERS: dict[str, object] = {}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

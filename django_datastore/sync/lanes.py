@@ -132,8 +132,12 @@ def release(event: MutationEvent, verdict: Retry | Park) -> None:
 
 def give_back(claimed: Iterable[MutationEvent]) -> None:
     """Return entries that were claimed and certainly not sent, as if they had never been claimed."""
-    for event in owned(list(claimed)):
-        MutationEvent.objects.using(outbox_alias()).filter(pk=event.pk).update(
+    batch = list(claimed)
+    if not batch:
+        return
+    with write_transaction(outbox_alias()):
+        pks = [event.pk for event in owned(batch)]
+        MutationEvent.objects.using(outbox_alias()).filter(pk__in=pks).update(
             state=State.PENDING, lease_owner="", lease_expires_at=None, attempts=F("attempts") - 1
         )
 

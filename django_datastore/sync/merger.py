@@ -138,8 +138,11 @@ def take_over(sync: SyncedModel, event: MutationEvent, wire: WireRecord, resolut
     _apply(page)
 
 
-def discard(event: MutationEvent) -> None:
-    """Give an edit up on a person's word: a held remote state is applied, else the fields go back to what they were."""
+def discard(event: MutationEvent) -> bool:
+    """Give an edit up on a person's word: a held remote state is applied, else the fields go back to what they were.
+
+    Returns False for an entry that is in flight or gone already.
+    """
     alias = outbox_alias()
     sync = registry.get(event.model)
     with write_transaction(alias):
@@ -147,7 +150,7 @@ def discard(event: MutationEvent) -> None:
         page = _open(sync, [event.record_key], alias)
         row = MutationEvent.objects.using(alias).select_for_update().filter(pk=event.pk).first()
         if row is None or row.state == MutationEvent.State.IN_FLIGHT:
-            return
+            return False
         reason = "Discarded by a person."
         conflict.record(Conflict.Kind.DISCARDED, sync, row.record_key, reason=reason, local=row.data)
         row.delete(using=alias)
@@ -164,6 +167,7 @@ def discard(event: MutationEvent) -> None:
             ModelMetadata.objects.using(alias).filter(model=sync.label).update(last_sync=None)
         _apply(page)
     announcer.announce_on_commit(alias)
+    return True
 
 
 def lock_models(syncs: Iterable[SyncedModel], using: str) -> None:

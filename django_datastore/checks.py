@@ -1,0 +1,87 @@
+"""System checks: what keeps a registered model or the settings from working, each with its way out. Ids are never reused.
+
+| id | meaning |
+|---|---|
+| E001 | auto-increment key |
+| E002 | field AppSync has no type for |
+| E003 | the registration names a field that does not exist |
+| E004 | the model lies on another database than the outbox |
+| E005 | foreign key to a model that is not registered |
+| E006 | model without a table of its own |
+| E007 | wire name twice, or no GraphQL name |
+| E008 | two models with the same wire name |
+| E009 | unusable settings |
+| W001 | required field that is not synced |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.core import checks
+from django.db import router
+
+from django_datastore import conf, registry
+from django_datastore.exceptions import ConfigurationError, SchemaError
+from django_datastore.introspection import Problem, SyncedModel
+from django_datastore.models import MutationEvent
+
+
+def register_checks() -> None:
+    """Make Django run them."""
+    checks.register(check_models, checks.Tags.models)
+    checks.register(check_settings, "django_datastore")
+
+
+def check_models(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list[checks.CheckMessage]:
+    """Every registered model can be synced."""
+    labels = None if app_configs is None else {config.label for config in app_configs}
+    found: list[checks.CheckMessage] = []
+    names: dict[str, SyncedModel] = {}
+    for sync in registry.all():
+        if labels is not None and sync.model._meta.app_label not in labels:
+            continue
+        problems = [*_introspection_problems(sync), *_database_problems(sync)]
+        if sync.name in names:
+            message = f"{sync.model._meta.label} and {names[sync.name].model._meta.label} both are {sync.name!r} on the wire."
+            problems.append(Problem("E008", message, "Set model_name in one of the registrations."))
+        names[sync.name] = sync
+        found += [_message(problem, sync) for problem in problems]
+    return found
+
+
+def check_settings(**_: Any) -> list[checks.CheckMessage]:
+    """`DATASTORE` can be used."""
+    try:
+        conf.current()
+    except ConfigurationError as exc:
+        return [checks.Error(str(exc), hint="See the settings reference.", id="django_datastore.E009")]
+    return []
+
+
+def _introspection_problems(sync: SyncedModel) -> list[Problem]:
+    try:
+        return list(sync.problems)
+    except SchemaError as exc:
+        return [Problem("E002", str(exc), "Mend `types` of the registration.")]
+
+
+def _database_problems(sync: SyncedModel) -> list[Problem]:
+    model, outbox = router.db_for_write(sync.model), router.db_for_write(MutationEvent)
+    if model == outbox:
+        return []
+    return [
+        Problem(
+            "E004",
+            f"{sync.model._meta.label} is written to database {model!r}, and the outbox lies in {outbox!r}: "
+            "row and mutation could not commit together.",
+            f"Route both to one database, or do not register {sync.model.__name__}.",
+        )
+    ]
+
+
+def _message(problem: Problem, sync: SyncedModel) -> checks.CheckMessage:
+    kind = checks.Warning if problem.code.startswith("W") else checks.Error
+    return kind(problem.message, hint=problem.hint, obj=sync.model, id=f"django_datastore.{problem.code}")

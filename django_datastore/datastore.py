@@ -1,0 +1,176 @@
+"""`DataStore`, the facade: Amplify's names for what a Django developer does with the ORM anyway, and for what only we do.
+
+Every method has a twin for async code with Django's `a` prefix. `observe` and `observe_query` are async iterators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any, TypeVar
+
+from asgiref.sync import sync_to_async
+from django.db import models
+from django.db.models import Q, QuerySet
+
+from django_datastore import registry
+from django_datastore.exceptions import ConditionFailed, InvalidPredicate
+from django_datastore.introspection import SyncedModel
+from django_datastore.models import Conflict, ModelMetadata, MutationEvent, RecordMetadata
+from django_datastore.observe import hub
+from django_datastore.predicates import graphql, sort
+from django_datastore.storage import messages
+from django_datastore.storage.transactions import outbox_alias, write_transaction
+from django_datastore.sync import engine
+from django_datastore.sync.merger import Counts
+
+M = TypeVar("M", bound=models.Model)
+
+
+class DataStore:
+    """Not instantiated: `DataStore.save(post)`, as in Amplify."""
+
+    @staticmethod
+    def save(instance: M, condition: Q | None = None) -> M:
+        """Save an instance, optionally only if `condition` holds, here now and on the server when it is sent.
+
+        Raises `ModelNotRegistered`, and `ConditionFailed` if the stored row does not meet the condition. On the server a
+        condition that does not hold parks the mutation.
+        """
+        sync = registry.get(type(instance))
+        if condition is None:
+            instance.save()
+            return instance
+        with write_transaction(outbox_alias()), messages.conditioned(_wire_condition(sync, condition)):
+            stored = sync.model._base_manager.filter(pk=instance.pk).select_for_update()
+            if not stored.exists():
+                raise InvalidPredicate(f"A new {sync.name} cannot be saved with a condition: there is nothing to check.")
+            _require(stored, condition, sync)
+            instance.save()
+        return instance
+
+    @staticmethod
+    def delete(instance: M, condition: Q | None = None) -> M:
+        """Delete an instance, optionally only if `condition` holds, here now and on the server. Raises as `save`."""
+        sync = registry.get(type(instance))
+        if condition is None:
+            instance.delete()
+            return instance
+        with write_transaction(outbox_alias()), messages.conditioned(_wire_condition(sync, condition)):
+            _require(sync.model._base_manager.filter(pk=instance.pk).select_for_update(), condition, sync)
+            instance.delete()
+        return instance
+
+    @staticmethod
+    def query(
+        model: type[M],
+        predicate: Q | None = None,
+        *,
+        sort: Sequence[str] = (),
+        page: int | None = None,
+        limit: int | None = None,
+    ) -> QuerySet[M]:
+        """The rows of a registered model, sorted (`["-rating"]`) and paged (`page` counts from 0 and needs `limit`).
+
+        Raises `ModelNotRegistered`, `InvalidPredicate` for an unknown sort field, `ValueError` for a page without limit.
+        """
+        sync = registry.get(model)
+        found = model._default_manager.all() if predicate is None else model._default_manager.filter(predicate)
+        if sort:
+            found = found.order_by(*_order(sort, sync))
+        if limit is None:
+            if page is not None:
+                raise ValueError("A page needs a limit: DataStore.query(Post, page=0, limit=20).")
+            return found
+        if limit < 0 or (page or 0) < 0:
+            raise ValueError("page and limit cannot be negative.")
+        start = (page or 0) * limit
+        return found[start : start + limit]
+
+    @staticmethod
+    def observe(model: type[M], predicate: Q | None = None) -> AsyncIterator[Any]:
+        """Every committed change of a model, local or remote, as `ObservedChange(op_type, element, model)`."""
+        return hub.get_hub().observe(registry.get(model), predicate)
+
+    @staticmethod
+    def observe_query(
+        model: type[M], predicate: Q | None = None, *, sort: Sequence[str] = ()
+    ) -> AsyncIterator[Any]:
+        """A live query: a `Snapshot(items, is_synced)` at once, and a new one after each change."""
+        return hub.get_hub().observe_query(registry.get(model), predicate, sort)
+
+    @staticmethod
+    def start() -> None:
+        """Let the processors of all processes work. Raises `ConfigurationError` without an endpoint."""
+        engine.start()
+
+    @staticmethod
+    def stop() -> None:
+        """Let the processors of all processes rest. Writes go on and wait in the outbox."""
+        engine.stop()
+
+    @staticmethod
+    def sync(models: Iterable[type[models.Model]] | None = None, *, full: bool = False) -> dict[str, Counts] | None:
+        """Ask AppSync for what changed, now; None if another process does so. Raises `SyncError`."""
+        return engine.current().sync([registry.get(model) for model in models] if models else None, full=full)
+
+    @staticmethod
+    def clear() -> None:
+        """Empty the local tables of all registered models, the outbox with what was not sent, and the sync state.
+
+        The server keeps its records; the next sync is a base sync. Raises `ProtectedError` and `IntegrityError` if rows
+        of other models hang on the ones to be removed.
+        """
+        using = outbox_alias()
+        with write_transaction(using), messages.acting_as_sync():
+            for sync in reversed(registry.in_topological_order()):
+                models.QuerySet(sync.model, using=using).delete()
+            for table in (MutationEvent, RecordMetadata, ModelMetadata, Conflict):
+                table._base_manager.using(using).all().delete()
+
+    @staticmethod
+    async def asave(instance: M, condition: Q | None = None) -> M:
+        """`save` for async code."""
+        return await sync_to_async(DataStore.save)(instance, condition)
+
+    @staticmethod
+    async def adelete(instance: M, condition: Q | None = None) -> M:
+        """`delete` for async code."""
+        return await sync_to_async(DataStore.delete)(instance, condition)
+
+    @staticmethod
+    async def astart() -> None:
+        """`start` for async code."""
+        await sync_to_async(DataStore.start)()
+
+    @staticmethod
+    async def astop() -> None:
+        """`stop` for async code."""
+        await sync_to_async(DataStore.stop)()
+
+    @staticmethod
+    async def async_(models: Iterable[type[models.Model]] | None = None, *, full: bool = False) -> dict[str, Counts] | None:
+        """`sync` for async code (`async` is a word of Python's)."""
+        return await sync_to_async(DataStore.sync)(models, full=full)
+
+    @staticmethod
+    async def aclear() -> None:
+        """`clear` for async code."""
+        await sync_to_async(DataStore.clear)()
+
+    @staticmethod
+    async def aquery(model: type[M], predicate: Q | None = None, **options: Any) -> list[M]:
+        """The rows `query` finds, as a list."""
+        return [item async for item in DataStore.query(model, predicate, **options)]
+
+
+def _wire_condition(sync: SyncedModel, condition: Q) -> dict[str, Any]:
+    return graphql.to_filter(condition, sync)
+
+
+def _require(stored: QuerySet[Any], condition: Q, sync: SyncedModel) -> None:
+    if not stored.filter(condition).exists():
+        raise ConditionFailed(f"The condition does not hold for the stored {sync.name}.", model=sync.name)
+
+
+def _order(names: Sequence[str], sync: SyncedModel) -> list[str]:
+    return list(sort.parse(names, sync).order_by)

@@ -1,0 +1,184 @@
+"""The engine: puts client, processors and settings together, and knows when which of them runs. It decides nothing else.
+
+Doors call it: Celery tasks, commands, the facade.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from functools import cached_property
+
+from asgiref.sync import sync_to_async
+from django.utils import timezone
+
+from django_datastore import conf, registry
+from django_datastore.appsync.auth import Auth, auth_for
+from django_datastore.appsync.client import AppSyncClient
+from django_datastore.appsync.documents import Documents
+from django_datastore.appsync.endpoint import Endpoint
+from django_datastore.conf import Settings
+from django_datastore.exceptions import NotRunning, Offline, SyncError
+from django_datastore.introspection import SyncedModel
+from django_datastore.models import Change, ModelMetadata, Setting
+from django_datastore.storage.announcements import announcer
+from django_datastore.storage.transactions import outbox_alias
+from django_datastore.sync import connectivity, lanes, lease
+from django_datastore.sync.merger import Counts
+from django_datastore.sync.processors import subscription
+from django_datastore.sync.processors.mutation import MutationProcessor
+from django_datastore.sync.processors.subscription import SubscriptionProcessor
+from django_datastore.sync.processors.sync import SyncProcessor
+
+logger = logging.getLogger(__name__)
+
+_RUNNING = "running"
+_LISTENER_LEASE = timedelta(seconds=20)
+
+
+def is_running() -> bool:
+    """Whether DataStore was started (it is unless somebody stopped it)."""
+    row = Setting.objects.using(outbox_alias()).filter(pk=_RUNNING).first()
+    return row is None or bool(row.value)
+
+
+def start() -> None:
+    """Let the processors of all processes work. Raises `ConfigurationError` without an endpoint."""
+    conf.settings.require_endpoint()
+    Setting.objects.using(outbox_alias()).update_or_create(key=_RUNNING, defaults={"value": True})
+    announcer.announce_on_commit(outbox_alias())
+
+
+def stop() -> None:
+    """Let the processors of all processes rest. Writes go on and wait in the outbox."""
+    Setting.objects.using(outbox_alias()).update_or_create(key=_RUNNING, defaults={"value": False})
+
+
+class Engine:
+    """The processors of one process, made from the settings. Threads may share it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.endpoint = Endpoint.parse(settings.require_endpoint())
+        self.documents = Documents(registry.model_schemas())
+        self.owner = lease.new_owner()
+
+    @cached_property
+    def client(self) -> AppSyncClient:
+        """The HTTP client, with its kept-alive connections."""
+        return AppSyncClient(self.endpoint, self.auth(), timeout_seconds=self.settings.REQUEST_TIMEOUT_SECONDS)
+
+    def auth(self) -> Auth:
+        """Credentials, fresh from the settings."""
+        return auth_for(self.settings.AUTH_MODE, api_key=self.settings.API_KEY)
+
+    @cached_property
+    def mutation_processor(self) -> MutationProcessor:
+        """What drains the outbox."""
+        return MutationProcessor.from_settings(self.settings, self.client, self.documents, owner=self.owner)
+
+    @cached_property
+    def sync_processor(self) -> SyncProcessor:
+        """What catches up."""
+        return SyncProcessor.from_settings(self.settings, self.client, self.documents, owner=self.owner)
+
+    def drain(self, *, slice_seconds: float | None = None) -> bool:
+        """Send what is due, for one slice at most. Returns whether more is due. Raises `NotRunning` when stopped."""
+        if not is_running():
+            raise NotRunning("DataStore is stopped. `manage.py datastore start` starts it.")
+        deadline = time.monotonic() + (self.settings.SLICE_SECONDS if slice_seconds is None else slice_seconds)
+        if not connectivity.may_probe():
+            return False
+        try:
+            if connectivity.is_offline() and self.sync_processor.run() is None:
+                return False  # another process is catching up; it announces when it is done
+            lanes.recover_expired()
+            while self.mutation_processor.run_once():
+                if time.monotonic() >= deadline or not is_running():
+                    return True
+        except Offline:
+            connectivity.went_offline()
+        except SyncError as exc:
+            logger.warning("Could not catch up before sending: %s", exc.message)
+        return False
+
+    def sync(self, syncs: list[SyncedModel] | None = None, *, full: bool = False) -> dict[str, Counts] | None:
+        """Ask AppSync for what changed; None if another process does it just now. Raises `SyncError`."""
+        try:
+            return self.sync_processor.run(syncs, full=full)
+        except Offline:
+            connectivity.went_offline()
+            raise
+
+    def poll_if_due(self) -> None:
+        """Sync what has not been asked for long enough: rarely while a listener runs, often while none does."""
+        listening = lease.is_held(subscription.LEASE)
+        seconds = self.settings.DELTA_SYNC_SECONDS if listening else self.settings.POLL_SYNC_SECONDS
+        fresh = ModelMetadata.objects.using(outbox_alias()).filter(
+            checked_at__gt=timezone.now() - timedelta(seconds=seconds)
+        )
+        checked = set(fresh.values_list("model", flat=True))
+        due = [sync for sync in registry.all() if sync.label not in checked]
+        if due and connectivity.may_probe():
+            with suppress(Offline):
+                self.sync(due)
+
+    async def listen(self, *, once: bool = False, announce: Callable[[str], None] = lambda line: None) -> None:
+        """Subscribe and merge what arrives, while holding the listener's lease; stand by while another holds it."""
+        held = await self._lease_for_listening(announce)
+        processor = SubscriptionProcessor(
+            self.endpoint,
+            self.auth,
+            self.documents,
+            owner=self.owner,
+            catch_up=sync_to_async(self._catch_up, thread_sensitive=True),
+            renew=held.renew,
+            renew_every_seconds=_LISTENER_LEASE.total_seconds() / 3,
+            announce=announce,
+        )
+        try:
+            await processor.run(once=once)
+        finally:
+            await sync_to_async(held.release)()
+
+    async def _lease_for_listening(self, announce: Callable[[str], None]) -> lease.Held:
+        waiting = False
+        while True:
+            held = await sync_to_async(lease.acquire)(subscription.LEASE, owner=self.owner, duration=_LISTENER_LEASE)
+            if held is not None:
+                return held
+            if not waiting:
+                announce("standing by: another listener is running")
+                waiting = True
+            await asyncio.sleep(2)
+
+    def _catch_up(self) -> None:
+        """After the subscriptions are live: ask for what was missed, and get the outbox going."""
+        deadline = time.monotonic() + self.settings.LEASE_SECONDS
+        while self.sync() is None and time.monotonic() < deadline:
+            time.sleep(0.2)
+        announcer.announce()
+
+    def prune(self) -> None:
+        """Forget changes nobody will ask for again."""
+        oldest = timezone.now() - timedelta(seconds=self.settings.CHANGE_RETENTION_SECONDS)
+        Change.objects.using(outbox_alias()).filter(created_at__lt=oldest).delete()
+
+
+_engines: dict[Settings, Engine] = {}
+_lock = threading.Lock()
+
+
+def current() -> Engine:
+    """The engine of this process for the settings in force. Raises `ConfigurationError`."""
+    settings = conf.current()
+    with _lock:
+        if settings not in _engines:
+            _engines.clear()
+            _engines[settings] = Engine(settings)
+        return _engines[settings]

@@ -1,0 +1,360 @@
+"""The mutation processor (DataStore's `sync/processors/mutation.ts`): sends the outbox, lane by lane, in batches.
+
+    claim due heads ─▶ read back those whose outcome is unknown ─▶ send the rest as one document ─▶ settle each for itself
+
+No transaction is open while a request is under way. A worker that dies between sending and settling leaves its entries
+to their lease; whoever claims them next reads back what became of them before anything is sent again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.db import transaction
+from django.utils import timezone
+
+from django_datastore import events, registry
+from django_datastore.appsync.client import AppSyncClient, Response
+from django_datastore.appsync.documents import Documents, GetRequest, MutationRequest, alias
+from django_datastore.conf import Settings
+from django_datastore.exceptions import (
+    BadModel,
+    BadRecord,
+    ConditionFailed,
+    ConflictUnhandled,
+    ModelNotRegistered,
+    Offline,
+    SyncError,
+    TransientError,
+    Unauthorized,
+)
+from django_datastore.introspection import SyncedModel
+from django_datastore.models import MutationEvent, RecordMetadata
+from django_datastore.storage.transactions import outbox_alias, write_transaction
+from django_datastore.sync import backoff, conflict, connectivity, lanes, merger, rebase
+from django_datastore.sync.lanes import Park, Retry
+from django_datastore.types import Operation, ProcessName, WireRecord
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Outcomes:
+    """What became of a claimed batch."""
+
+    answers: list[tuple[SyncedModel, MutationEvent, WireRecord | None]] = field(default_factory=list)
+    failures: list[tuple[MutationEvent, Retry | Park]] = field(default_factory=list)
+    conflicts: list[tuple[SyncedModel, MutationEvent, WireRecord]] = field(default_factory=list)
+
+
+class MutationProcessor:
+    """Drains the outbox. Any number of workers may run one each."""
+
+    def __init__(
+        self,
+        client: AppSyncClient,
+        documents: Documents,
+        *,
+        owner: str,
+        batch_size: int = 25,
+        max_attempts: int = 10,
+        lease: timedelta = timedelta(seconds=60),
+        clock: Callable[[], datetime] = timezone.now,
+    ) -> None:
+        self._client = client
+        self._documents = documents
+        self._owner = owner
+        self._batch_size = batch_size
+        self._max_attempts = max_attempts
+        self._lease = lease
+        self._clock = clock
+
+    @classmethod
+    def from_settings(
+        cls, settings: Settings, client: AppSyncClient, documents: Documents, *, owner: str
+    ) -> MutationProcessor:
+        """The processor as the settings want it."""
+        return cls(
+            client,
+            documents,
+            owner=owner,
+            batch_size=settings.MUTATION_BATCH_SIZE,
+            max_attempts=settings.MAX_ATTEMPTS,
+            lease=timedelta(seconds=settings.LEASE_SECONDS),
+        )
+
+    def run_once(self) -> int:
+        """Claim one batch, send it, settle it. Returns how many entries were claimed; 0 if nothing is due.
+
+        Raises `Offline` after giving the batch back; everything else is settled entry by entry.
+        """
+        claimed = lanes.claim(owner=self._owner, limit=self._batch_size, lease=self._lease, now=self._clock())
+        if not claimed:
+            return 0
+        outcomes = _Outcomes()
+        offline: SyncError | None = None
+        try:
+            doubtful = [event for event in claimed if event.outcome_unknown]
+            self._send(self._read_back(doubtful, outcomes), outcomes)
+            self._send([event for event in claimed if not event.outcome_unknown], outcomes)
+        except Offline as exc:
+            offline = exc
+        self._settle(claimed, outcomes)
+        if offline is not None:
+            raise offline
+        return len(claimed)
+
+    # -- sending -----------------------------------------------------------------------------------------------------
+
+    def _send(self, batch: Sequence[MutationEvent], outcomes: _Outcomes) -> None:
+        known = [(sync, event) for event in batch if (sync := self._registered(event, outcomes))]
+        if not known:
+            return
+        versions = _versions(known)
+        requests = [_request(sync, event, versions.get((event.model, event.record_key))) for sync, event in known]
+        try:
+            document = self._documents.batch_mutation(requests)
+            response = self._client.execute(document.text, document.variables, process=ProcessName.MUTATE)
+        except (BadRecord, BadModel) as exc:
+            self._send_apart([event for _, event in known], exc, outcomes)
+        except Offline as exc:
+            self._postpone([event for _, event in known], exc, outcomes)
+            raise
+        except SyncError as exc:
+            for _, event in known:
+                outcomes.failures.append((event, self._verdict_of_request(event, exc)))
+        else:
+            connectivity.came_online()
+            for position, (sync, event) in enumerate(known):
+                self._sort_answer(sync, event, response, alias(position), outcomes)
+
+    def _send_apart(self, batch: Sequence[MutationEvent], error: SyncError, outcomes: _Outcomes) -> None:
+        """One input spoils the whole document before any of it is executed: find out which."""
+        if len(batch) == 1:
+            outcomes.failures.append((batch[0], Park(error)))
+            return
+        half = len(batch) // 2
+        self._send(batch[:half], outcomes)
+        self._send(batch[half:], outcomes)
+
+    def _sort_answer(
+        self, sync: SyncedModel, event: MutationEvent, response: Response, name: str, outcomes: _Outcomes
+    ) -> None:
+        failed = response.error(name)
+        record = response.data.get(name)
+        if failed is None and record is not None:
+            outcomes.answers.append((sync, event, record))
+            return
+        error = (
+            failed.to_exception(process=ProcessName.MUTATE, operation=event.operation, model=sync.name)
+            if failed
+            else TransientError(f"AppSync answered {event.operation}{sync.name} with nothing.")
+        )
+        if isinstance(error, ConflictUnhandled) and error.remote and event.attempts <= self._max_attempts:
+            outcomes.conflicts.append((sync, event, error.remote))
+        elif isinstance(error, ConditionFailed):
+            self._sort_condition_failed(sync, event, error, outcomes)
+        else:
+            outcomes.failures.append((event, self._verdict(event, error)))
+
+    def _sort_condition_failed(
+        self, sync: SyncedModel, event: MutationEvent, error: SyncError, outcomes: _Outcomes
+    ) -> None:
+        """The user's condition does not hold, or the key is not as the operation needs it."""
+        remote = error.remote
+        if event.operation == Operation.DELETE and event.condition is None and (remote is None or remote["_deleted"]):
+            outcomes.answers.append((sync, event, remote))
+        elif event.operation == Operation.CREATE and remote is None and event.attempts < self._max_attempts:
+            verdict = Retry(error, self._clock(), outcome_unknown=True)  # the key exists: read back whose it is
+            outcomes.failures.append((event, verdict))
+        elif event.operation == Operation.CREATE and remote is not None:
+            self._sort_existing(sync, event, remote, outcomes)
+        else:
+            outcomes.failures.append((event, Park(error)))
+
+    @staticmethod
+    def _sort_existing(sync: SyncedModel, event: MutationEvent, remote: WireRecord, outcomes: _Outcomes) -> None:
+        """A create found its key taken: by itself, by a tombstone, or by somebody else's record."""
+        if _was_executed(sync, event, remote, None):
+            outcomes.answers.append((sync, event, remote))
+        elif remote["_deleted"]:
+            reason = (
+                f"AppSync still keeps a deleted {sync.name} with this key, so it cannot be created again. "
+                "Use a new key, or retry after the tombstone has expired."
+            )
+            outcomes.failures.append((event, Park(ConditionFailed(reason, remote=remote))))
+        else:
+            outcomes.conflicts.append((sync, event, remote))
+
+    # -- reading back ------------------------------------------------------------------------------------------------
+
+    def _read_back(self, batch: Sequence[MutationEvent], outcomes: _Outcomes) -> list[MutationEvent]:
+        """Find out what became of entries whose answer got lost. Returns those that were not executed."""
+        known = [(sync, event) for event in batch if (sync := self._registered(event, outcomes))]
+        if not known:
+            return []
+        requests = [GetRequest(sync.schema, json.loads(event.record_key)) for sync, event in known]
+        document = self._documents.batch_get(requests)
+        try:
+            response = self._client.execute(document.text, document.variables, process=ProcessName.MUTATE)
+        except SyncError as exc:
+            self._postpone([event for _, event in known], exc, outcomes)
+            if isinstance(exc, Offline):
+                raise
+            return []
+        versions = _versions(known)
+        again: list[MutationEvent] = []
+        for position, (sync, event) in enumerate(known):
+            failed = response.error(alias(position))
+            if failed is not None:
+                error = failed.to_exception(process=ProcessName.MUTATE, operation="get", model=sync.name)
+                self._postpone([event], error, outcomes)
+                continue
+            remote = response.data.get(alias(position))
+            sent_on = versions.get((event.model, event.record_key))
+            if _was_executed(sync, event, remote, sent_on):
+                outcomes.answers.append((sync, event, remote))
+            elif remote is not None and event.operation == Operation.CREATE:
+                self._sort_existing(sync, event, remote, outcomes)
+            elif remote is None or remote["_version"] == sent_on:
+                event.outcome_unknown = False
+                again.append(event)
+            else:
+                outcomes.conflicts.append((sync, event, remote))
+        return again
+
+    # -- verdicts ----------------------------------------------------------------------------------------------------
+
+    def _registered(self, event: MutationEvent, outcomes: _Outcomes) -> SyncedModel | None:
+        try:
+            return registry.get(event.model)
+        except ModelNotRegistered as exc:
+            outcomes.failures.append((event, Park(BadModel(str(exc), error_type="ModelNotRegistered"))))
+            return None
+
+    def _verdict_of_request(self, event: MutationEvent, error: SyncError) -> Retry | Park:
+        """The request as a whole failed: nobody looked at the single mutation."""
+        if isinstance(error, Unauthorized):  # the credentials: wait for better ones, however long it takes
+            pause = backoff.delay(event.attempts)
+            return Retry(error, self._clock() + pause, outcome_unknown=event.outcome_unknown, counts=True)
+        return self._verdict(event, error)
+
+    def _verdict(self, event: MutationEvent, error: SyncError) -> Retry | Park:
+        if isinstance(error, BadRecord | BadModel | ConditionFailed | Unauthorized):
+            return Park(error)
+        doubtful = event.outcome_unknown or (error.maybe_applied if isinstance(error, TransientError) else True)
+        if event.attempts >= self._max_attempts:
+            return Park(error)
+        return Retry(error, self._clock() + backoff.delay(event.attempts), outcome_unknown=doubtful)
+
+    def _postpone(self, batch: Sequence[MutationEvent], error: SyncError, outcomes: _Outcomes) -> None:
+        """Nothing was decided about these; the try does not count."""
+        maybe_sent = isinstance(error, TransientError) and error.maybe_applied
+        for event in batch:
+            is_read = event.outcome_unknown
+            pause = timedelta(0) if isinstance(error, Offline) else backoff.delay(event.attempts)
+            verdict = Retry(error, self._clock() + pause, outcome_unknown=is_read or maybe_sent, counts=False)
+            outcomes.failures.append((event, verdict))
+
+    # -- settling ----------------------------------------------------------------------------------------------------
+
+    def _settle(self, claimed: Sequence[MutationEvent], outcomes: _Outcomes) -> None:
+        """One transaction for what was answered; failures and conflicts each for themselves."""
+        decided = {event.pk for event, _ in outcomes.failures}
+        decided |= {event.pk for _, event, _ in [*outcomes.answers, *outcomes.conflicts]}
+        self._acknowledge(outcomes, claimed)
+        for sync, event, remote in outcomes.conflicts:
+            self._resolve(sync, event, remote)
+        with write_transaction(outbox_alias()):
+            mine = {event.pk for event in lanes.owned([event for event, _ in outcomes.failures])}
+            for event, verdict in outcomes.failures:
+                if event.pk in mine:
+                    lanes.release(event, verdict)
+        lanes.give_back(event for event in claimed if event.pk not in decided)
+
+    def _acknowledge(self, outcomes: _Outcomes, claimed: Sequence[MutationEvent]) -> None:
+        by_model: dict[str, tuple[SyncedModel, list[tuple[MutationEvent, WireRecord | None]]]] = {}
+        for sync, event, record in outcomes.answers:
+            by_model.setdefault(sync.label, (sync, []))[1].append((event, record))
+        if not by_model:
+            return
+        using = outbox_alias()
+        with write_transaction(using):
+            merger.lock_models([sync for sync, _ in by_model.values()], using)
+            for sync, answers in by_model.values():
+                merger.acknowledge(sync, answers, claimed=[event for event, _ in answers])
+            transaction.on_commit(partial(_tell_processed, list(outcomes.answers)), using=using, robust=True)
+
+    def _resolve(self, sync: SyncedModel, event: MutationEvent, remote: WireRecord) -> None:
+        try:
+            resolution = conflict.resolve(sync, event, remote)
+        except Exception as exc:  # the user's handler: whatever it raises, the edit must not be lost
+            logger.exception("The conflict handler of %s failed.", sync.label)
+            error = SyncError(f"The conflict handler failed: {exc!r}", error_type="ConflictHandlerFailed", remote=remote)
+            self._release(event, Park(error))
+            return
+        with write_transaction(outbox_alias()):
+            merger.lock_models([sync], outbox_alias())
+            merger.take_over(sync, event, remote, resolution)
+        if resolution.keeps_edit:
+            error = ConflictUnhandled("AppSync has a newer version; the edit is sent again on top of it.")
+            pause = timedelta(0) if event.attempts <= 1 else backoff.delay(event.attempts)
+            self._release(event, Retry(error, self._clock() + pause, outcome_unknown=False))
+
+    @staticmethod
+    def _release(event: MutationEvent, verdict: Retry | Park) -> None:
+        with write_transaction(outbox_alias()):
+            if lanes.owned([event]):
+                lanes.release(event, verdict)
+
+
+def _versions(known: Sequence[tuple[SyncedModel, MutationEvent]]) -> dict[tuple[str, str], int | None]:
+    """The applied version of each record: what the next mutation of it builds on."""
+    keys = {event.record_key for _, event in known}
+    found = RecordMetadata.objects.using(outbox_alias()).filter(
+        model__in={event.model for _, event in known}, record_key__in=keys
+    )
+    return {(item.model, item.record_key): item.version for item in found}
+
+
+def _request(sync: SyncedModel, event: MutationEvent, version: int | None) -> MutationRequest:
+    wire_input = sync.key_input(event.record_key)
+    if event.operation == Operation.CREATE:
+        wire_input |= {name: value for name, value in event.data.items() if value is not None}
+    else:
+        wire_input |= event.data
+        wire_input["_version"] = version
+    return MutationRequest(Operation(event.operation), sync.schema, wire_input, event.condition)
+
+
+def _was_executed(sync: SyncedModel, event: MutationEvent, remote: WireRecord | None, sent_on: int | None) -> bool:
+    """Whether the record as AppSync has it shows that the mutation took effect."""
+    if event.operation == Operation.DELETE:
+        return remote is None or bool(remote["_deleted"])
+    if remote is None or remote["_deleted"]:
+        return False
+    if event.operation == Operation.UPDATE and remote["_version"] == sent_on:
+        return False
+    differing = rebase.rejected_fields(sync, event.data, remote)
+    # a key the client made up exists only if its create arrived; what differs was edited by others since
+    is_ours = event.operation == Operation.CREATE and remote["_version"] > 1 and sync.has_generated_key
+    return not differing or is_ours
+
+
+def _tell_processed(answers: Sequence[tuple[SyncedModel, MutationEvent, WireRecord | None]]) -> None:
+    for sync, event, record in answers:
+        events.send(
+            events.outbox_mutation_processed,
+            sync.model,
+            mutation_event_id=event.pk,
+            operation=event.operation,
+            record_key=event.record_key,
+            record=record,
+        )
+    if lanes.is_empty():
+        events.send(events.outbox_status, is_empty=True)

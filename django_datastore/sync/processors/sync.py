@@ -1,0 +1,203 @@
+"""The sync processor (DataStore's `sync/processors/sync.ts`): base and delta syncs, page by page, parents before children.
+
+Each page is merged and its `nextToken` stored in the same transaction, so an interrupted sync goes on where it was
+(promise 8). A base sync ends with mark and sweep.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from django_datastore import events, registry
+from django_datastore.appsync.client import AppSyncClient
+from django_datastore.appsync.documents import Documents, sync_field
+from django_datastore.conf import Settings
+from django_datastore.exceptions import ServerError, SyncError, TransientError
+from django_datastore.introspection import SyncedModel
+from django_datastore.models import ModelMetadata
+from django_datastore.predicates import graphql
+from django_datastore.storage.transactions import outbox_alias, write_transaction
+from django_datastore.sync import connectivity, lease, merger
+from django_datastore.sync.lease import Held
+from django_datastore.sync.merger import Counts
+from django_datastore.types import ProcessName, WireRecord
+
+logger = logging.getLogger(__name__)
+
+LEASE = "sync"
+_OVERLAP_MS = 2_000
+"""A delta sync looks this far behind the last one: a mutation that was being written then may have got an older stamp."""
+
+
+@dataclass(frozen=True, slots=True)
+class _SyncPage:
+    items: list[WireRecord]
+    next_token: str | None
+    started_at: int
+
+
+class SyncProcessor:
+    """Brings local models up to date by asking AppSync for what changed."""
+
+    def __init__(
+        self,
+        client: AppSyncClient,
+        documents: Documents,
+        *,
+        owner: str,
+        page_size: int = 1000,
+        full_sync_interval: timedelta = timedelta(days=1),
+        lease_duration: timedelta = timedelta(seconds=60),
+        clock: Callable[[], datetime] = timezone.now,
+    ) -> None:
+        self._client = client
+        self._documents = documents
+        self._owner = owner
+        self._page_size = page_size
+        self._full_sync_interval = full_sync_interval
+        self._lease_duration = lease_duration
+        self._clock = clock
+
+    @classmethod
+    def from_settings(
+        cls, settings: Settings, client: AppSyncClient, documents: Documents, *, owner: str
+    ) -> SyncProcessor:
+        """The processor as the settings want it."""
+        return cls(
+            client,
+            documents,
+            owner=owner,
+            page_size=settings.SYNC_PAGE_SIZE,
+            full_sync_interval=timedelta(minutes=settings.FULL_SYNC_INTERVAL),
+            lease_duration=timedelta(seconds=settings.LEASE_SECONDS),
+        )
+
+    def run(self, syncs: Iterable[SyncedModel] | None = None, *, full: bool = False) -> dict[str, Counts] | None:
+        """Sync models (all by default), parents first. None if another process is syncing just now.
+
+        `full` asks for a base sync. A model that fails is reported in its `ModelMetadata.last_error`, and the others go
+        on; then the first error is raised. `Offline` ends the run at once.
+        """
+        held = lease.acquire(LEASE, owner=self._owner, duration=self._lease_duration)
+        if held is None:
+            return None
+        try:
+            return self._run(registry.in_topological_order(syncs), held, full=full)
+        finally:
+            held.release()
+
+    def _run(self, syncs: tuple[SyncedModel, ...], held: Held, *, full: bool) -> dict[str, Counts]:
+        events.send(events.sync_queries_started, models=[sync.name for sync in syncs])
+        done: dict[str, Counts] = {}
+        failed: list[SyncError] = []
+        for sync in syncs:
+            try:
+                done[sync.label] = self._sync_model(sync, held, full=full)
+            except TransientError:
+                raise
+            except SyncError as exc:
+                logger.warning("Sync of %s failed: %s", sync.label, exc.message, extra={"action": "sync_failed"})
+                ModelMetadata.objects.using(outbox_alias()).filter(pk=sync.label).update(last_error=exc.message)
+                failed.append(exc)
+        for sync in syncs:
+            merger.retry_holds(sync)
+        connectivity.came_online()
+        events.send(events.sync_queries_ready)
+        if failed:
+            raise failed[0]
+        return done
+
+    def _sync_model(self, sync: SyncedModel, held: Held, *, full: bool) -> Counts:
+        predicate = sync.sync_predicate
+        wire_filter = graphql.to_filter(predicate, sync) if predicate is not None else None
+        metadata = self._begin(sync, wire_filter, full=full)
+        counts = Counts()
+        while True:
+            page = self._fetch(sync, metadata, wire_filter)
+            held.renew()
+            counts.add(self._store(sync, metadata, page))
+            if not page.next_token:
+                break
+        if metadata.is_full_sync and metadata.started_at is not None:
+            counts.deleted += merger.sweep(sync, metadata.started_at)
+        self._finish(sync, metadata)
+        events.send(
+            events.model_synced,
+            sync.model,
+            is_full_sync=metadata.is_full_sync,
+            is_delta_sync=not metadata.is_full_sync,
+            counts=counts,
+        )
+        logger.info(
+            "Synced %s: %d new, %d updated, %d deleted.",
+            *(sync.label, counts.new, counts.updated, counts.deleted),
+            extra={"action": "model_synced", "model": sync.label},
+        )
+        return counts
+
+    def _begin(self, sync: SyncedModel, wire_filter: Any, *, full: bool) -> ModelMetadata:
+        """Go on with an interrupted sync, or begin one: base if asked for, due, or the sync expression changed."""
+        metadata, _ = ModelMetadata.objects.using(outbox_alias()).get_or_create(model=sync.label)
+        same_filter = _text(metadata.sync_expression) == _text(wire_filter)
+        if metadata.next_token and same_filter and (metadata.is_full_sync or not full):
+            return metadata
+        interval_ms = self._full_sync_interval / timedelta(milliseconds=1)
+        now_ms = self._clock().timestamp() * 1000
+        is_due = metadata.last_full_sync is None or metadata.last_full_sync + interval_ms < now_ms
+        metadata.is_full_sync = full or is_due or not same_filter or metadata.last_sync is None
+        metadata.sync_expression = wire_filter
+        metadata.next_token, metadata.started_at = "", None
+        self._save(metadata, "is_full_sync", "sync_expression", "next_token", "started_at")
+        return metadata
+
+    def _fetch(self, sync: SyncedModel, metadata: ModelMetadata, wire_filter: Any) -> _SyncPage:
+        last_sync = 0 if metadata.is_full_sync else max((metadata.last_sync or 0) - _OVERLAP_MS, 0)
+        document = self._documents.sync(
+            sync.schema,
+            limit=self._page_size,
+            next_token=metadata.next_token or None,
+            last_sync=last_sync,
+            filter=wire_filter,
+        )
+        name = sync_field(sync.schema)
+        facts = {"process": ProcessName.SYNC, "operation": name, "model": sync.name}
+        response = self._client.execute(document.text, document.variables, **facts)
+        found = response.data.get(name)
+        if not isinstance(found, dict):
+            response.raise_for_errors(**facts)
+            raise ServerError(f"AppSync answered {name} with nothing.", **facts)
+        items = [item for item in found.get("items") or () if item is not None]
+        return _SyncPage(items, found.get("nextToken"), found.get("startedAt") or metadata.started_at or 0)
+
+    def _store(self, sync: SyncedModel, metadata: ModelMetadata, page: _SyncPage) -> Counts:
+        with write_transaction(outbox_alias()):
+            if metadata.started_at is None:
+                metadata.started_at = page.started_at
+            seen = metadata.started_at if metadata.is_full_sync else None
+            counts = merger.merge_page(sync, page.items, seen_in_sync=seen)
+            metadata.next_token = page.next_token or ""
+            self._save(metadata, "next_token", "started_at")
+        return counts
+
+    def _finish(self, sync: SyncedModel, metadata: ModelMetadata) -> None:
+        metadata.last_sync = metadata.started_at or metadata.last_sync
+        if metadata.is_full_sync:
+            metadata.last_full_sync = metadata.last_sync
+        metadata.next_token, metadata.started_at = "", None
+        metadata.checked_at, metadata.last_error = self._clock(), ""
+        self._save(metadata, "last_sync", "last_full_sync", "next_token", "started_at", "checked_at", "last_error")
+
+    @staticmethod
+    def _save(metadata: ModelMetadata, *names: str) -> None:
+        metadata.save(using=outbox_alias(), update_fields=names)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

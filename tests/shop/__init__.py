@@ -1,0 +1,1 @@
+"""An app of the tests: models with the shapes the blog lacks."""
