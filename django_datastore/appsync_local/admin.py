@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -16,8 +16,13 @@ from django.utils.safestring import SafeString
 from django_datastore.appsync_local.conf import Settings
 from django_datastore.appsync_local.models import Delta, Record, StoredRecord
 
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Any]
+else:
+    ModelAdmin = admin.ModelAdmin  # takes no parameters at run time
 
-class StoredRecordAdmin(admin.ModelAdmin[Any]):
+
+class StoredRecordAdmin(ModelAdmin):
     """Records and changes look the same."""
 
     list_display = ("model", "key", "version", "changed_at", "deleted", "excerpt")
