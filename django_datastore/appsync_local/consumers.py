@@ -25,7 +25,7 @@ _MAX_WAITING = 10_000
 _TOO_SLOW = 1013
 
 
-class RealtimeConsumer(AsyncWebsocketConsumer):
+class RealtimeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ships no types
     """One socket. `RealtimeConsumer.as_asgi(service=...)` serves another API than the settings'."""
 
     channel_layer_alias = "appsync_local has no channel layer"

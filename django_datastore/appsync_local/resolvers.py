@@ -21,7 +21,7 @@ from django_datastore.appsync_local.conflict import automerge
 from django_datastore.appsync_local.errors import CONDITIONAL_CHECK_FAILED, CONFLICT_UNHANDLED, FieldError
 from django_datastore.appsync_local.filters import compile_filter
 from django_datastore.appsync_local.models import MAX_KEY_LENGTH
-from django_datastore.appsync_local.store import Store, Stored, Values, key_of
+from django_datastore.appsync_local.store import Store, Stored, Values, key_of, key_text
 from django_datastore.appsync_local.transform import Action, Operation, timestamps
 from django_datastore.schema.types import FieldSchema, ModelSchema
 
@@ -177,7 +177,7 @@ class Resolvers:
 
     def _list_partition(self, model: ModelSchema, arguments: Arguments) -> Values:
         partition, *sort = model.primary_key
-        prefix = json.dumps([arguments[partition]], separators=(",", ":"))[:-1]
+        prefix = key_text([arguments[partition]]).removesuffix("]")
         rows = self.store.partition(model.name, prefix)
         records = [record for row in rows if (record := row.record())[partition] == arguments[partition]]
         name = sort[0] if len(sort) == 1 else inputs.composite_argument(sort) if sort else None

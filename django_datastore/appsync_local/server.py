@@ -26,7 +26,7 @@ from django_datastore.appsync_local import databases
 from django_datastore.appsync_local.asgi import application
 from django_datastore.appsync_local.conf import Settings, load_sdl
 from django_datastore.appsync_local.service import Service
-from django_datastore.appsync_local.store import Values, key_of
+from django_datastore.appsync_local.store import Values, key_text
 from django_datastore.schema.types import Schema
 
 DEFAULT_API_KEY = "da2-local"
@@ -193,8 +193,7 @@ class LocalServer:
 
     def record(self, model: str, *key: str) -> Values | None:
         """One record or its tombstone."""
-        text = key_of(range(len(key)), dict(enumerate(key)))
-        found = self.service.workers.call(self.service.store.get, model, text)
+        found = self.service.workers.call(self.service.store.get, model, key_text(key))
         return found.record() if found else None
 
 

@@ -56,12 +56,18 @@ class Stored:
 
 def key_of(names: Iterable[str], values: Mapping[str, Any]) -> str:
     """A record's key as canonical JSON text; raises `KeyError` if a part is missing."""
-    return json.dumps([values[name] for name in names], separators=(",", ":"))
+    return key_text([values[name] for name in names])
+
+
+def key_text(values: Sequence[Any]) -> str:
+    """The values of a primary key as canonical JSON text."""
+    return json.dumps(list(values), separators=(",", ":"))
 
 
 def _stored(row: Sequence[Any]) -> Stored:
     """A row of `_COLUMNS`; SQLite has numbers for booleans."""
-    return Stored(*row[:5], bool(row[5]))
+    position, key, data, version, last_changed_at, deleted = row
+    return Stored(position, key, data, version, last_changed_at, bool(deleted))
 
 
 class Clock:
@@ -191,14 +197,15 @@ class Store:
         )
         return row
 
-    def _execute(self, statement: str, *values: object) -> None:
+    def _execute(self, statement: str, *values: str | int | None) -> None:
         with connections[self.alias].cursor() as cursor:
             cursor.execute(statement, values)
 
-    def _select(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+    def _select(self, statement: str, *values: str | int | None) -> list[tuple[Any, ...]]:
         with connections[self.alias].cursor() as cursor:
             cursor.execute(statement, values)
-            return cursor.fetchall()
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+            return rows
 
     def purge(self, *, now: int) -> None:
         """Removes what has outlived its time; at most once a minute, because reading skips it anyway."""
