@@ -15,7 +15,7 @@ from django_datastore import registry
 from django_datastore.introspection import SyncedModel
 from django_datastore.storage import messages
 from django_datastore.storage.messages import StorageMutation
-from django_datastore.storage.receivers import difference, sendable
+from django_datastore.storage.receivers import difference, given, sendable
 from django_datastore.storage.transactions import outbox_alias, write_transaction
 from django_datastore.types import OpType
 
@@ -67,6 +67,8 @@ def install(model: type[models.Model]) -> None:
     names = {manager.name for manager in replaced}
     meta.local_managers = [*(item for item in meta.local_managers if item.name not in names), *replaced]
     meta._expire_cache()  # type: ignore[attr-defined]
+    # Django's related managers write through the base manager, which it makes anew after each expiry
+    meta.__dict__["base_manager"] = _synced(meta.base_manager)
 
 
 def uninstall(model: type[models.Model]) -> None:
@@ -118,7 +120,7 @@ def _emit_differences(sync: SyncedModel, before: Rows, after: Rows, using: str) 
         written = [(item, row[item.attname]) for item in sync.bindings]
         if stored is None:
             op_type, base = OpType.INSERT, {}
-            changed = {item.wire_name: item.to_wire(value) for item, value in written if value is not None}
+            changed = given(written)
         else:
             op_type = OpType.UPDATE
             changed, base = difference(written, stored)

@@ -65,7 +65,7 @@ def after_save(
     written = _written(sync, instance, using, update_fields)
     if created or stored is None:
         op_type, base = OpType.INSERT, {}
-        changed = {item.wire_name: item.to_wire(value) for item, value in written if value is not None}
+        changed = given(written)
     else:
         op_type = OpType.UPDATE
         changed, base = difference(written, stored)
@@ -123,6 +123,12 @@ def stored_row(sync: SyncedModel, pk: Any, using: str) -> dict[str, Any] | None:
     """The synced columns of a stored row by attribute name, locked; None if there is none."""
     rows = sync.model._base_manager.using(using).filter(pk=pk).select_for_update()
     return rows.values(*(item.attname for item in sync.bindings)).first()
+
+
+def given(written: Iterable[tuple[FieldBinding, Any]]) -> WireRecord:
+    """The values of a new row by wire name, without nulls."""
+    found = {item.wire_name: item.to_wire(value) for item, value in written}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def difference(
