@@ -95,10 +95,17 @@ class SubscriptionProcessor:
             self._announce("live")
             if once:
                 return
+            await self._stay(connection, refused)
+
+    async def _stay(self, connection: RealtimeConnection, refused: list[tuple[SyncedModel, Operation]]) -> None:
+        """Merge what arrives until the stream ends; raises what ended it."""
+        try:
             async with asyncio.TaskGroup() as group:
                 merging = group.create_task(self._merge_all(connection))
                 chores = [group.create_task(self._keep_lease()), group.create_task(self._persist(connection, refused))]
                 merging.add_done_callback(lambda _: [task.cancel() for task in chores])
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from failures  # the first failure cancels the others
 
     async def _subscribe(
         self, connection: RealtimeConnection, wanted: Sequence[tuple[SyncedModel, Operation]]
