@@ -50,7 +50,7 @@ def upsert(
     """Write rows (record key to column values) and tell the watchers. Columns that are not named keep their value."""
     if not rows:
         return
-    made = {key: sync.model(**values) for key, values in rows.items() if key not in existing}
+    made = {key: _instance(sync, values) for key, values in rows.items() if key not in existing}
     changed = {
         key: values
         for key, values in rows.items()
@@ -63,6 +63,17 @@ def upsert(
     ]
     mutations += [StorageMutation(OpType.UPDATE, sync, key, Mutator.SYNC, using) for key in changed]
     messages.emit(sync, mutations, using)
+
+
+def _instance(sync: SyncedModel, values: Mapping[str, Any]) -> models.Model:
+    """A new row. A time stamp Django would set by itself, and the record does not carry, is set as Django would."""
+    instance = sync.model(**values)
+    for item in sync.model._meta.concrete_fields:
+        if getattr(instance, item.attname) is None and (
+            getattr(item, "auto_now", False) or getattr(item, "auto_now_add", False)
+        ):
+            item.pre_save(instance, True)
+    return instance
 
 
 def _insert(sync: SyncedModel, instances: Sequence[models.Model], using: str) -> None:

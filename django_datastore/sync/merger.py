@@ -153,9 +153,9 @@ def discard(event: MutationEvent) -> bool:
             return False
         reason = "Discarded by a person."
         conflict.record(Conflict.Kind.DISCARDED, sync, row.record_key, reason=reason, local=row.data)
-        row.delete(using=alias)
         key = row.record_key
         page.lanes[key] = [item for item in page.lanes.get(key, []) if item.pk != row.pk]
+        row.delete(using=alias)
         metadata = page.metadata_of(key)
         if metadata.remote is not None:
             _decide(page, RemoteRecord.parse(sync, metadata.remote))
