@@ -1,4 +1,4 @@
-"""System checks: what keeps a registered model or the settings from working, each with its way out. Ids are never reused.
+"""System checks: what keeps a registered model or the settings from working, with the way out. Ids are not reused.
 
 | id | meaning |
 |---|---|
@@ -45,7 +45,9 @@ def check_models(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> li
             continue
         problems = [*_introspection_problems(sync), *_database_problems(sync)]
         if sync.name in names:
-            message = f"{sync.model._meta.label} and {names[sync.name].model._meta.label} both are {sync.name!r} on the wire."
+            message = (
+                f"{sync.model._meta.label} and {names[sync.name].model._meta.label} both are {sync.name!r} in the API."
+            )
             problems.append(Problem("E008", message, "Set model_name in one of the registrations."))
         names[sync.name] = sync
         found += [_message(problem, sync) for problem in problems]

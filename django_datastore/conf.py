@@ -96,7 +96,7 @@ class Settings:
         if not self.ENDPOINT:
             raise ConfigurationError(
                 "DATASTORE['ENDPOINT'] is missing. Set it to the API's GraphQL URL, e.g. "
-                "'https://….appsync-api.eu-west-1.amazonaws.com/graphql', or to the one `manage.py appsync_local` prints."
+                "'https://….appsync-api.eu-west-1.amazonaws.com/graphql', or to what `manage.py appsync_local` prints."
             )
         return self.ENDPOINT
 

@@ -1,4 +1,4 @@
-"""`DataStore`, the facade: Amplify's names for what a Django developer does with the ORM anyway, and for what only we do.
+"""`DataStore`, the facade: Amplify's names for what the ORM does anyway, and for what only we do.
 
 Every method has a twin for async code with Django's `a` prefix. `observe` and `observe_query` are async iterators.
 """
@@ -31,7 +31,7 @@ class DataStore:
 
     @staticmethod
     def save(instance: M, condition: Q | None = None) -> M:
-        """Save an instance, optionally only if `condition` holds, here now and on the server when it is sent.
+        """Save an instance, optionally only if `condition` holds, here and later on the server.
 
         Raises `ModelNotRegistered`, and `ConditionFailed` if the stored row does not meet the condition. On the server a
         condition that does not hold parks the mutation.
@@ -43,14 +43,16 @@ class DataStore:
         with write_transaction(outbox_alias()), messages.conditioned(_wire_condition(sync, condition)):
             stored = sync.model._base_manager.filter(pk=instance.pk).select_for_update()
             if not stored.exists():
-                raise InvalidPredicate(f"A new {sync.name} cannot be saved with a condition: there is nothing to check.")
+                raise InvalidPredicate(
+                    f"A new {sync.name} cannot be saved with a condition: there is nothing to check."
+                )
             _require(stored, condition, sync)
             instance.save()
         return instance
 
     @staticmethod
     def delete(instance: M, condition: Q | None = None) -> M:
-        """Delete an instance, optionally only if `condition` holds, here now and on the server. Raises as `save`."""
+        """Delete an instance, optionally only if `condition` holds, here and on the server. Raises as `save`."""
         sync = registry.get(type(instance))
         if condition is None:
             instance.delete()
@@ -71,7 +73,7 @@ class DataStore:
     ) -> QuerySet[M]:
         """The rows of a registered model, sorted (`["-rating"]`) and paged (`page` counts from 0 and needs `limit`).
 
-        Raises `ModelNotRegistered`, `InvalidPredicate` for an unknown sort field, `ValueError` for a page without limit.
+        Raises `ModelNotRegistered`, `InvalidPredicate` for an unknown sort field, `ValueError` for a bad page.
         """
         sync = registry.get(model)
         found = model._default_manager.all() if predicate is None else model._default_manager.filter(predicate)
@@ -92,9 +94,7 @@ class DataStore:
         return hub.get_hub().observe(registry.get(model), predicate)
 
     @staticmethod
-    def observe_query(
-        model: type[M], predicate: Q | None = None, *, sort: Sequence[str] = ()
-    ) -> AsyncIterator[Any]:
+    def observe_query(model: type[M], predicate: Q | None = None, *, sort: Sequence[str] = ()) -> AsyncIterator[Any]:
         """A live query: a `Snapshot(items, is_synced)` at once, and a new one after each change."""
         return hub.get_hub().observe_query(registry.get(model), predicate, sort)
 
@@ -148,7 +148,9 @@ class DataStore:
         await sync_to_async(DataStore.stop)()
 
     @staticmethod
-    async def async_(models: Iterable[type[models.Model]] | None = None, *, full: bool = False) -> dict[str, Counts] | None:
+    async def async_(
+        models: Iterable[type[models.Model]] | None = None, *, full: bool = False
+    ) -> dict[str, Counts] | None:
         """`sync` for async code (`async` is a word of Python's)."""
         return await sync_to_async(DataStore.sync)(models, full=full)
 

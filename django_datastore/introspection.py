@@ -209,7 +209,7 @@ def _parse_json(wire: Any, value_field: AnyField) -> Any:
 
 
 class SyncedModel:
-    """A registered Django model as the engine sees it: schema, columns, keys, and the hooks a registration may override."""
+    """A registered Django model as the engine sees it: schema, columns, keys, and hooks to override."""
 
     sync_expression: Q | Callable[[], Q] | None = None
 
@@ -381,7 +381,7 @@ class _Introspection:
         if meta.proxy or meta.parents:
             self._problem(
                 "E006",
-                f"{self.label} is a {'proxy' if meta.proxy else 'multi-table child'} model: it has no table of its own.",
+                f"{self.label} is a {'proxy' if meta.proxy else 'multi-table child'}, without a table of its own.",
                 "Register the concrete model, or make the parent abstract.",
             )
         for item in meta.pk_fields:
@@ -513,7 +513,9 @@ class _Introspection:
         scalar, is_list = notation
         wire_name = self.declarations.names.get(item.name) or naming.camel_case(item.attname)
         if enum:
-            scalar = naming.capitalize(self.declarations.model_name or self.model.__name__) + naming.capitalize(wire_name)
+            scalar = naming.capitalize(self.declarations.model_name or self.model.__name__) + naming.capitalize(
+                wire_name
+            )
             self.enums.append(EnumSchema(scalar, tuple(enum.values())))
         is_required = not (item.null or item.blank or item.has_default()) or item.primary_key
         schema = FieldSchema(

@@ -1,4 +1,4 @@
-"""The tables of the engine: outbox, metadata, change log, conflicts, settings, leases. The user's models get no columns.
+"""The tables of the engine: outbox, metadata, change log, conflicts, settings, leases. Users' models get no columns.
 
 Records are keyed by `model` (the label, `"blog.post"`) and `record_key` (the primary key's wire values as JSON text).
 """

@@ -14,7 +14,7 @@ from django_datastore.introspection import SyncedModel
 from django_datastore.types import Mutator, OpType, WireRecord
 
 storage_mutated = Signal()
-"""Sent with `mutations` (a list of `StorageMutation` of one model) and `using`. A receiver that raises undoes the write."""
+"""Sent with `mutations` (`StorageMutation`s of one model) and `using`. A receiver that raises undoes the write."""
 
 _mutator: ContextVar[Mutator] = ContextVar("django_datastore_mutator", default=Mutator.USER)
 _condition: ContextVar[WireRecord | None] = ContextVar("django_datastore_condition", default=None)

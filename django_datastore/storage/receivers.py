@@ -131,9 +131,7 @@ def given(written: Iterable[tuple[FieldBinding, Any]]) -> WireRecord:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def difference(
-    written: Iterable[tuple[FieldBinding, Any]], stored: dict[str, Any]
-) -> tuple[WireRecord, WireRecord]:
+def difference(written: Iterable[tuple[FieldBinding, Any]], stored: dict[str, Any]) -> tuple[WireRecord, WireRecord]:
     """What changed, and what was there before, by wire name."""
     changed: WireRecord = {}
     base: WireRecord = {}

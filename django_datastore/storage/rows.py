@@ -18,9 +18,7 @@ from django_datastore.types import Mutator, OpType
 _CHUNK = 500
 
 
-def stored(
-    sync: SyncedModel, keys: Iterable[str], using: str, *, lock: bool = False
-) -> dict[str, dict[str, Any]]:
+def stored(sync: SyncedModel, keys: Iterable[str], using: str, *, lock: bool = False) -> dict[str, dict[str, Any]]:
     """The stored rows among `keys`, by record key: synced columns by attribute name. `lock` locks them."""
     names = [item.attname for item in sync.bindings]
     pks = [sync.pk_of(key) for key in keys]
@@ -99,7 +97,7 @@ def _update(
     if not connection.features.supports_update_conflicts or _has_other_required(sync):
         for key, values in changed.items():
             queryset = models.QuerySet(sync.model, using=using).filter(pk=sync.pk_of(key))
-            queryset.update(**{name: value for name, value in values.items()})
+            queryset.update(**values)
         return
     keys = list(sync.model._meta.pk_fields)
     instances = [sync.model(**{**existing[key], **values}) for key, values in changed.items()]

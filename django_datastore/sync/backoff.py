@@ -1,4 +1,4 @@
-"""How long to wait before trying again: DataStore's jittered back-off (`2^n * 100 ms` plus up to 100 ms, at most 5 minutes)."""
+"""How long to wait before trying again: DataStore's back-off (`2^n * 100 ms` plus jitter, at most 5 minutes)."""
 
 from __future__ import annotations
 

@@ -57,7 +57,12 @@ def came_online() -> None:
     """A request got through."""
     if _read() is None:
         return
-    if Setting.objects.using(outbox_alias()).filter(pk=_KEY, value__isnull=False).exclude(value=None).update(value=None):
+    if (
+        Setting.objects.using(outbox_alias())
+        .filter(pk=_KEY, value__isnull=False)
+        .exclude(value=None)
+        .update(value=None)
+    ):
         logger.info("AppSync can be reached again.", extra={"action": "online"})
         events.send(events.network_status, active=True)
 

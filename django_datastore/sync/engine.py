@@ -1,4 +1,4 @@
-"""The engine: puts client, processors and settings together, and knows when which of them runs. It decides nothing else.
+"""The engine: puts client, processors and settings together, and knows when which runs. It decides no more.
 
 Doors call it: Celery tasks, commands, the facade.
 """

@@ -1,4 +1,4 @@
-"""The merger (DataStore's `sync/merger.ts`): remote records into local rows, newest version first, unsent edits untouched.
+"""The merger (DataStore's `sync/merger.ts`): remote records into local rows, never backwards, unsent edits untouched.
 
 Every merge of a model holds the lock of its `ModelMetadata` row, then locks the rows it may write, and only then looks
 at the lanes: the same order as a save, which locks its row before it appends to the lane. What cannot be applied is
@@ -324,7 +324,7 @@ def _hold_orphans(page: _Page) -> None:
     pointing: dict[str, list[tuple[str, str, str]]] = {}
     targets: dict[str, SyncedModel] = {}
     for key in page.upserts:
-        record = page.remotes[key] if key in page.remotes else None
+        record = page.remotes.get(key)
         for name, (target, parent) in (record.foreign_keys(page.sync) if record else {}).items():
             targets[target.label] = target
             pointing.setdefault(target.label, []).append((parent, key, name))
@@ -369,7 +369,10 @@ def _upsert_singly(page: _Page) -> None:
 def _store_metadata(page: _Page) -> None:
     names = ["version", "last_changed_at", "deleted", "hold", "remote", "reason", "waits_for", "seen_in_sync"]
     RecordMetadata.objects.using(page.using).bulk_create(
-        [RecordMetadata(**{name: getattr(item, name) for name in ["model", "record_key", *names]}) for item in page.touched.values()],
+        [
+            RecordMetadata(**{name: getattr(item, name) for name in ["model", "record_key", *names]})
+            for item in page.touched.values()
+        ],
         batch_size=1000,
         update_conflicts=True,
         update_fields=names,

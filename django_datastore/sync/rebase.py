@@ -1,4 +1,4 @@
-"""Three-way merging of unsent edits with a newer remote record: which fields an edit touches, and where both sides met."""
+"""Three-way merging of unsent edits with a newer remote record: what an edit touches, and where both sides met."""
 
 from __future__ import annotations
 

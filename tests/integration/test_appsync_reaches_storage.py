@@ -14,10 +14,12 @@ from django_datastore.appsync_local.server import LocalServer
 from django_datastore.models import Conflict, ModelMetadata, MutationEvent, RecordMetadata
 from django_datastore.sync import merger
 from django_datastore.sync.engine import Engine
-from testproject.blog.models import Blog, Comment, Post
+from testproject.blog.models import Blog, Post
 from tests.shop.models import Article, Label, Supplier
 
-POST = "id title rating status tags metadata publishedAt blogPostsId _version _lastChangedAt _deleted blog { id _deleted }"
+POST = (
+    "id title rating status tags metadata publishedAt blogPostsId _version _lastChangedAt _deleted blog { id _deleted }"
+)
 IDS = [f"00000000-0000-4000-8000-{number:012d}" for number in range(1, 3000)]
 Hold = RecordMetadata.Hold
 
@@ -93,7 +95,7 @@ def test_base_sync_sweeps_rows_that_are_gone(site: Engine, appsync: LocalServer)
     assert Conflict.objects.get().kind == Conflict.Kind.VANISHED
 
 
-# -- promise 6: never backwards ------------------------------------------------------------------------------------------
+# -- promise 6: never backwards ------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)
@@ -119,7 +121,7 @@ def test_a_page_with_three_versions_of_one_record_stores_the_last() -> None:
     assert Post.objects.get().title == "v3"
 
 
-# -- promise 7: your edit stands until it is sent ------------------------------------------------------------------------
+# -- promise 7: your edit stands until it is sent ------------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)
@@ -169,7 +171,9 @@ def test_edits_of_both_sides_in_different_fields_survive_an_outage(site: Engine,
     connectivity.went_offline(now=post.__class__.objects.get().published_at)
     RecordMetadata.objects.update()
     while connectivity.is_offline():
-        connectivity.Setting.objects.filter(pk="connectivity").update(value={"failures": 1, "next_probe_at": "2000-01-01T00:00:00+00:00"})
+        connectivity.Setting.objects.filter(pk="connectivity").update(
+            value={"failures": 1, "next_probe_at": "2000-01-01T00:00:00+00:00"}
+        )
         site.drain()
     record = appsync.record("Post", str(post.pk))
     assert record is not None
@@ -193,7 +197,7 @@ def test_edit_the_servers_merge_rejects_is_visible_and_both_sides_converge(site:
     assert not MutationEvent.objects.exists()
 
 
-# -- parents, children, records that do not fit ---------------------------------------------------------------------------
+# -- parents, children, records that do not fit --------------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)
@@ -266,7 +270,7 @@ def test_merge_keeps_columns_that_are_not_synced_and_enqueues_nothing() -> None:
     assert not MutationEvent.objects.exists()
 
 
-# -- optimistic concurrency --------------------------------------------------------------------------------------------
+# -- optimistic concurrency ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -321,7 +325,7 @@ def test_handler_may_discard_the_edit(site: Engine, appsync: LocalServer, monkey
     assert not MutationEvent.objects.exists()
 
 
-# -- realtime --------------------------------------------------------------------------------------------------------------
+# -- realtime ------------------------------------------------------------------------------------------------------
 
 
 def test_listener_catches_up_and_then_follows(site: Engine, appsync: LocalServer) -> None:
@@ -345,5 +349,5 @@ def test_listener_catches_up_and_then_follows(site: Engine, appsync: LocalServer
 
 async def _until(condition: Q) -> None:
     async with asyncio.timeout(15):
-        while not await Post.objects.filter(condition).aexists():
+        while not await Post.objects.filter(condition).aexists():  # noqa: ASYNC110 - the listener's thread writes it
             await asyncio.sleep(0.01)

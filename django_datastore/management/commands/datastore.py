@@ -87,7 +87,9 @@ class Command(BaseCommand):
 def _as_line(event: MutationEvent) -> str:
     age = int((timezone.now() - event.created_at).total_seconds())
     error = f"   {event.last_error}" if event.last_error else ""
-    return f"{event.pk} {event.state} {event.operation} {event.model} {event.record_key} {age}s {event.attempts}x{error}"
+    return (
+        f"{event.pk} {event.state} {event.operation} {event.model} {event.record_key} {age}s {event.attempts}x{error}"
+    )
 
 
 def _as_json(event: MutationEvent) -> str:

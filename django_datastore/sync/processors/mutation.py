@@ -1,6 +1,6 @@
 """The mutation processor (DataStore's `sync/processors/mutation.ts`): sends the outbox, lane by lane, in batches.
 
-    claim due heads ─▶ read back those whose outcome is unknown ─▶ send the rest as one document ─▶ settle each for itself
+    claim due heads ─▶ read back those whose outcome is unknown ─▶ send the rest as one document ─▶ settle each
 
 No transaction is open while a request is under way. A worker that dies between sending and settling leaves its entries
 to their lease; whoever claims them next reads back what became of them before anything is sent again.
@@ -295,7 +295,9 @@ class MutationProcessor:
             resolution = conflict.resolve(sync, event, remote)
         except Exception as exc:  # the user's handler: whatever it raises, the edit must not be lost
             logger.exception("The conflict handler of %s failed.", sync.label)
-            error = SyncError(f"The conflict handler failed: {exc!r}", error_type="ConflictHandlerFailed", remote=remote)
+            error = SyncError(
+                f"The conflict handler failed: {exc!r}", error_type="ConflictHandlerFailed", remote=remote
+            )
             self._release(event, Park(error))
             return
         with write_transaction(outbox_alias()):

@@ -122,7 +122,9 @@ class SubscriptionProcessor:
         refused = []
         for pair, outcome in zip(wanted, outcomes, strict=True):
             if isinstance(outcome, SyncError):
-                logger.warning("AppSync refuses a subscription: %s", outcome.message, extra={"action": "not_subscribed"})
+                logger.warning(
+                    "AppSync refuses a subscription: %s", outcome.message, extra={"action": "not_subscribed"}
+                )
                 refused.append(pair)
             elif isinstance(outcome, BaseException):
                 raise outcome

@@ -1,4 +1,4 @@
-"""The sync processor (DataStore's `sync/processors/sync.ts`): base and delta syncs, page by page, parents before children.
+"""The sync processor (DataStore's `sync/processors/sync.ts`): base and delta syncs, parents first.
 
 Each page is merged and its `nextToken` stored in the same transaction, so an interrupted sync goes on where it was
 (promise 8). A base sync ends with mark and sweep.
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 LEASE = "sync"
 _OVERLAP_MS = 2_000
-"""A delta sync looks this far behind the last one: a mutation that was being written then may have got an older stamp."""
+"""A delta sync looks this far behind the last one: a mutation under way then may have got an older stamp."""
 
 
 @dataclass(frozen=True, slots=True)
