@@ -1,0 +1,270 @@
+"""Walks a Django model once: which fields are synced, as which GraphQL types, and what cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+
+from django_datastore.exceptions import SchemaError
+from django_datastore.introspection.values import AnyField, FieldBinding
+from django_datastore.schema import naming
+from django_datastore.schema.types import Association, ConnectionType, EnumSchema, FieldKind, FieldSchema
+
+if TYPE_CHECKING:
+    from django_datastore.introspection.synced_model import SyncedModel
+
+_SCALARS: tuple[tuple[type[models.Field[Any, Any]], str], ...] = (
+    (models.UUIDField, "ID"),
+    (models.EmailField, "AWSEmail"),
+    (models.URLField, "AWSURL"),
+    (models.CharField, "String"),
+    (models.TextField, "String"),
+    (models.BooleanField, "Boolean"),
+    (models.FloatField, "Float"),
+    (models.DecimalField, "Float"),
+    (models.IntegerField, "Int"),
+    (models.DateTimeField, "AWSDateTime"),
+    (models.DateField, "AWSDate"),
+    (models.TimeField, "AWSTime"),
+    (models.JSONField, "AWSJSON"),
+    (models.GenericIPAddressField, "AWSIPAddress"),
+    (models.FileField, "String"),
+)
+"""The scalar of each kind of field; the first class that matches counts."""
+
+_FLOAT_DIGITS = 15
+"""Decimal digits that survive a round trip through a JSON number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a model, or a part of it, cannot be synced. `code` is the system check's id without its prefix."""
+
+    code: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Declarations:
+    """What a registration says about names and fields."""
+
+    fields: Sequence[str] | None = None
+    exclude: Sequence[str] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, str] = field(default_factory=dict)
+    read_only: Sequence[str] = ()
+    model_name: str | None = None
+    plural_name: str | None = None
+
+
+class Introspection:
+    """Walks a model once and collects wire fields, bindings, enums and problems."""
+
+    def __init__(
+        self,
+        model: type[models.Model],
+        declarations: Declarations,
+        related: Callable[[type[models.Model]], SyncedModel | None],
+    ) -> None:
+        self.model = model
+        self.label = model._meta.label
+        self.declarations = declarations
+        self.related = related
+        self.fields: list[FieldSchema] = []
+        self.bindings: list[FieldBinding] = []
+        self.enums: list[EnumSchema] = []
+        self.problems: list[Problem] = []
+        self._check_model()
+        self._check_declared_names()
+        for item in self._chosen_fields():
+            self._add(item)
+        self._check_wire_names()
+
+    def _problem(self, code: str, message: str, hint: str) -> None:
+        self.problems.append(Problem(code, message, hint))
+
+    def _check_model(self) -> None:
+        meta = self.model._meta
+        if meta.proxy or meta.parents:
+            self._problem(
+                "E006",
+                f"{self.label} is a {'proxy' if meta.proxy else 'multi-table child'}, without a table of its own.",
+                "Register the concrete model, or make the parent abstract.",
+            )
+        for item in meta.pk_fields:
+            if isinstance(item, models.AutoField) or (item.is_relation and item.related_model is None):
+                self._problem(
+                    "E001",
+                    f"{self.label} has an auto-increment key: two sites would both create number 42.",
+                    "Give it a key made by the client: "
+                    "id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False), or a text key.",
+                )
+
+    def _check_declared_names(self) -> None:
+        known = {item.name for item in self.model._meta.get_fields()}
+        declared = {
+            "fields": self.declarations.fields or (),
+            "exclude": self.declarations.exclude,
+            "names": self.declarations.names,
+            "types": self.declarations.types,
+            "read_only": self.declarations.read_only,
+        }
+        for option, names in declared.items():
+            for name in names:
+                if name not in known:
+                    self._problem(
+                        "E003",
+                        f"{option} of the registration of {self.label} names {name!r}, which is no field of the model.",
+                        f"Its fields: {', '.join(sorted(known))}.",
+                    )
+
+    def _chosen_fields(self) -> Iterator[AnyField]:
+        meta = self.model._meta
+        chosen = self.declarations.fields
+        excluded = set(self.declarations.exclude)
+        for item in meta.concrete_fields:
+            if item in meta.pk_fields or ((chosen is None or item.name in chosen) and item.name not in excluded):
+                yield item
+            elif not (item.null or item.has_default() or item.blank):
+                self._problem(
+                    "W001",
+                    f"{self.label}.{item.name} is required here and not synced: "
+                    "a record made elsewhere cannot be stored.",
+                    "Give the field a default, allow null, or sync it.",
+                )
+        for many in meta.local_many_to_many:
+            wanted = chosen is None or many.name in chosen
+            if wanted and many.name not in excluded and self._is_implicit_join(many):
+                self._problem(
+                    "E002",
+                    f"{self.label}.{many.name} is a many-to-many field whose join table has an auto-increment key.",
+                    f"Write the join model yourself (through=...), with a UUID key, and register it; or exclude "
+                    f"{many.name!r}.",
+                )
+
+    @staticmethod
+    def _is_implicit_join(many: Any) -> bool:
+        return bool(many.remote_field.through._meta.auto_created)
+
+    def _add(self, item: AnyField) -> None:
+        if item.is_relation:
+            self._add_foreign_key(item)
+            return
+        if isinstance(item, models.AutoField):
+            return
+        override = self.declarations.types.get(item.name)
+        scalar = override or self._scalar_of(item)
+        if scalar is None:
+            return
+        enum = {} if override else self._enum_of(item)
+        self._bind(item, _notation(scalar), enum=enum)
+
+    def _scalar_of(self, item: AnyField) -> str | None:
+        if item.primary_key and isinstance(item, models.CharField | models.TextField):
+            return "ID"
+        if isinstance(item, models.DecimalField) and (item.max_digits or 0) > _FLOAT_DIGITS:
+            self._problem(
+                "E002",
+                f"{self.label}.{item.name} has {item.max_digits} digits; AppSync's Float holds {_FLOAT_DIGITS}.",
+                f"Lower max_digits, sync it as text with types = {{{item.name!r}: 'String'}}, or exclude it.",
+            )
+            return None
+        for kind, scalar in _SCALARS:
+            if isinstance(item, kind):
+                return scalar
+        if (base := getattr(item, "base_field", None)) is not None and (inner := self._scalar_of(base)):
+            return f"[{inner}]"
+        self._problem(
+            "E002",
+            f"{self.label}.{item.name} is a {type(item).__name__}, which AppSync has no type for.",
+            f"Exclude it (exclude = [{item.name!r}]) or name a type: types = {{{item.name!r}: 'String'}}.",
+        )
+        return None
+
+    def _enum_of(self, item: AnyField) -> dict[str, str]:
+        """Stored value to enum value; empty where the choices make no enum."""
+        values = [str(value) for value, _ in item.flatchoices if value not in ("", None)] if item.choices else []
+        if not values or not isinstance(item, models.CharField):
+            return {}
+        wire = [value if naming.is_graphql_name(value) else naming.enum_value(value) for value in values]
+        if len(set(wire)) < len(wire) or not all(map(naming.is_graphql_name, wire)):
+            return {}
+        return dict(zip(values, wire, strict=True))
+
+    def _add_foreign_key(self, item: AnyField) -> None:
+        target_model = item.related_model
+        target = self.related(target_model) if isinstance(target_model, type) else None
+        if target is None or not isinstance(item, models.ForeignKey):
+            named = getattr(getattr(target_model, "_meta", None), "label", target_model)
+            self._problem(
+                "E005",
+                f"{self.label}.{item.name} points to {named}, which is not registered with DataStore.",
+                f"Register {named}, or exclude {item.name!r}.",
+            )
+            return
+        binding = self._bind(item, ("ID", False))
+        relation = naming.camel_case(item.name)
+        if item.target_field.primary_key and relation != binding.wire_name:
+            self.fields.append(
+                FieldSchema(
+                    name=relation,
+                    type=target.name,
+                    kind=FieldKind.MODEL,
+                    association=Association(ConnectionType.BELONGS_TO, target_names=(binding.wire_name,)),
+                )
+            )
+
+    def _bind(
+        self, item: AnyField, notation: tuple[str, bool], *, enum: Mapping[str, str] | None = None
+    ) -> FieldBinding:
+        scalar, is_list = notation
+        wire_name = self.declarations.names.get(item.name) or naming.camel_case(item.attname)
+        if enum:
+            scalar = naming.capitalize(self.declarations.model_name or self.model.__name__) + naming.capitalize(
+                wire_name
+            )
+            self.enums.append(EnumSchema(scalar, tuple(enum.values())))
+        is_required = not (item.null or item.blank or item.has_default()) or item.primary_key
+        schema = FieldSchema(
+            name=wire_name,
+            type=scalar,
+            kind=FieldKind.ENUM if enum else FieldKind.SCALAR,
+            is_required=is_required and not is_list,
+            is_list=is_list,
+            is_list_required=is_required and is_list,
+            is_read_only=item.name in self.declarations.read_only or _is_timestamp(item, wire_name),
+        )
+        binding = FieldBinding(item, schema, dict(enum or {}))
+        self.fields.append(schema)
+        self.bindings.append(binding)
+        return binding
+
+    def _check_wire_names(self) -> None:
+        seen: set[str] = set()
+        for item in self.fields:
+            if item.name in seen or not naming.is_graphql_name(item.name) or item.name.startswith("__"):
+                self._problem(
+                    "E007",
+                    f"{self.label} has the wire name {item.name!r} twice, or it is no GraphQL name.",
+                    "Give the field another wire name with names = {...}.",
+                )
+            seen.add(item.name)
+
+
+def _notation(text: str) -> tuple[str, bool]:
+    """`"[String]"` as `("String", True)`."""
+    is_list = text.startswith("[")
+    name = text.strip("[]! ")
+    if not naming.is_graphql_name(name):
+        raise SchemaError(f"{text!r} is no GraphQL type. Write a scalar such as 'String' or a list such as '[String]'.")
+    return name, is_list
+
+
+def _is_timestamp(item: AnyField, wire_name: str) -> bool:
+    """Amplify's server keeps these two itself and takes them from nobody."""
+    automatic = getattr(item, "auto_now", False) or getattr(item, "auto_now_add", False)
+    return wire_name in ("createdAt", "updatedAt") and automatic

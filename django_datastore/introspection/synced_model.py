@@ -1,0 +1,160 @@
+"""`SyncedModel`: a registered model as the engine sees it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+
+from django_datastore.exceptions import InvalidPredicate
+from django_datastore.introspection.fields import Declarations, Introspection, Problem
+from django_datastore.introspection.values import FieldBinding
+from django_datastore.schema import naming
+from django_datastore.schema.types import EnumSchema, ModelSchema
+from django_datastore.types import WireRecord
+
+
+class SyncedModel:
+    """A registered Django model as the engine sees it: schema, columns, keys, and hooks to override."""
+
+    sync_expression: Q | Callable[[], Q] | None = None
+
+    def __init__(
+        self,
+        model: type[models.Model],
+        *,
+        related: Callable[[type[models.Model]], SyncedModel | None] = lambda model: None,
+        declarations: Declarations | None = None,
+    ) -> None:
+        self.model = model
+        self.label = model._meta.label_lower
+        self.declarations = declarations or Declarations()
+        self._related = related
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.label}>"
+
+    # -- hooks -------------------------------------------------------------------------------------------------------
+
+    def observable_by(self, user: Any) -> Q:
+        """Which rows a browser user may watch; every row unless overridden. The `view` permission is asked as well."""
+        return Q()
+
+    def resolve_conflict(self, conflict: Any) -> Any:
+        """What to do when AppSync refuses an edit because of its version. The default keeps the local edit."""
+        return conflict.keep_local()
+
+    # -- what is synced ----------------------------------------------------------------------------------------------
+
+    @property
+    def sync_predicate(self) -> Q | None:
+        """The sync expression in force, or None for every record."""
+        found = self.sync_expression
+        return found() if callable(found) else found
+
+    @cached_property
+    def name(self) -> str:
+        """The model's name on the wire."""
+        return self.declarations.model_name or self.model.__name__
+
+    @cached_property
+    def _introspected(self) -> Introspection:
+        return Introspection(self.model, self.declarations, self._related)
+
+    @cached_property
+    def bindings(self) -> tuple[FieldBinding, ...]:
+        """The synced columns in model order."""
+        return tuple(self._introspected.bindings)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What keeps this model from being synced as registered."""
+        return tuple(self._introspected.problems)
+
+    @property
+    def enums(self) -> tuple[EnumSchema, ...]:
+        """The enums its choices make."""
+        return tuple(self._introspected.enums)
+
+    @cached_property
+    def schema(self) -> ModelSchema:
+        """The model in Amplify's schema language."""
+        return ModelSchema(
+            name=self.name,
+            plural_name=self.declarations.plural_name or naming.plural(self.name),
+            fields=tuple(self._introspected.fields),
+            primary_key=tuple(item.wire_name for item in self.key_bindings),
+        )
+
+    @cached_property
+    def by_wire_name(self) -> Mapping[str, FieldBinding]:
+        """The columns by wire name."""
+        return {item.wire_name: item for item in self.bindings}
+
+    @cached_property
+    def key_bindings(self) -> tuple[FieldBinding, ...]:
+        """The columns of the primary key, in key order."""
+        found = {item.field: item for item in self.bindings}
+        return tuple(found[item] for item in self.model._meta.pk_fields if item in found)
+
+    @property
+    def has_generated_key(self) -> bool:
+        """Whether the key is a UUID, which nobody makes up twice."""
+        return any(isinstance(item.field, models.UUIDField) for item in self.key_bindings)
+
+    @cached_property
+    def foreign_keys(self) -> tuple[tuple[FieldBinding, SyncedModel], ...]:
+        """The columns that point to registered models, with the model they point to."""
+        pairs = ((item, item.related_model and self._related(item.related_model)) for item in self.bindings)
+        return tuple((item, target) for item, target in pairs if target)
+
+    def binding(self, name: str) -> FieldBinding:
+        """A column by wire name, field name or attribute name; `InvalidPredicate` naming what exists."""
+        if name == "pk" and len(self.key_bindings) == 1:
+            return self.key_bindings[0]
+        for item in self.bindings:
+            if name in (item.wire_name, item.field.name, item.attname):
+                return item
+        known = ", ".join(sorted(self.by_wire_name))
+        raise InvalidPredicate(f"Model {self.name!r} has no synced field {name!r}. It has: {known}.")
+
+    # -- keys and records --------------------------------------------------------------------------------------------
+
+    def key_of(self, instance: models.Model) -> str:
+        """The record key of an instance: its primary key's wire values as canonical JSON text."""
+        return _key_text([item.to_wire(getattr(instance, item.attname)) for item in self.key_bindings])
+
+    def key_of_pk(self, pk: Any) -> str:
+        """The record key of a primary key value (a tuple for a composite key)."""
+        values = pk if len(self.key_bindings) > 1 else (pk,)
+        return _key_text([item.to_wire(value) for item, value in zip(self.key_bindings, values, strict=True)])
+
+    def key_of_record(self, record: WireRecord) -> str:
+        """The record key of a wire record; `ValueError` if it lacks its key."""
+        try:
+            return _key_text([item.to_wire(item.to_python(record[item.wire_name])) for item in self.key_bindings])
+        except KeyError as exc:
+            raise ValueError(f"a {self.name} record came without its key field {exc}") from exc
+
+    def pk_of(self, key: str) -> Any:
+        """The primary key value of a record key (a tuple for a composite key)."""
+        values = [item.to_python(wire) for item, wire in zip(self.key_bindings, json.loads(key), strict=True)]
+        return tuple(values) if len(values) > 1 else values[0]
+
+    def key_input(self, key: str) -> WireRecord:
+        """A record key as the key fields of a GraphQL input."""
+        return {item.wire_name: wire for item, wire in zip(self.key_bindings, json.loads(key), strict=True)}
+
+    def to_wire(self, instance: models.Model) -> WireRecord:
+        """An instance as wire record, without metadata; foreign keys as their scalar only."""
+        return {item.wire_name: item.to_wire(getattr(instance, item.attname)) for item in self.bindings}
+
+
+def _key_text(values: list[Any]) -> str:
+    if any(value in (None, "") for value in values):
+        raise ValueError("a record without a primary key cannot be synced")
+    return json.dumps(values, separators=(",", ":"), ensure_ascii=False)

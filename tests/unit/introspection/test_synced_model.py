@@ -1,0 +1,166 @@
+"""From Django models to schema, wire values and record keys."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import uuid
+from typing import Any
+
+import pytest
+from django.db import models
+
+from django_datastore import registry
+from django_datastore.exceptions import InvalidPredicate, ModelNotRegistered
+from django_datastore.introspection import Declarations, SyncedModel
+from testproject.blog.models import Blog, Comment, Post
+from tests.shop.models import Article, Supplier
+
+
+def types_of(model: type[models.Model]) -> dict[str, str]:
+    return {item.name: item.graphql_type for item in registry.get(model).schema.fields}
+
+
+def problems(model: type[models.Model], **declared: Any) -> list[str]:
+    sync = SyncedModel(model, related=registry.find, declarations=Declarations(**declared))
+    return [problem.code for problem in sync.problems]
+
+
+def test_post_has_amplifys_fields_under_amplifys_names() -> None:
+    assert types_of(Post) == {
+        "id": "ID!",
+        "title": "String!",
+        "rating": "Int",
+        "status": "PostStatus",
+        "tags": "[String]",
+        "metadata": "AWSJSON",
+        "publishedAt": "AWSDateTime",
+        "blogPostsId": "ID",
+        "blog": "Blog",
+    }
+    assert registry.get(Post).schema.plural_name == "Posts"
+
+
+def test_every_scalar_of_django_has_its_appsync_type() -> None:
+    assert types_of(Article) == {
+        "id": "ID!",
+        "name": "String!",
+        "supplierId": "ID",
+        "supplier": "Supplier",
+        "partOfId": "ID",
+        "partOf": "Article",
+        "size": "ArticleSize",
+        "price": "Float",
+        "weight": "Float",
+        "inStock": "Boolean",
+        "email": "AWSEmail",
+        "url": "AWSURL",
+        "availableOn": "AWSDate",
+        "opensAt": "AWSTime",
+        "checkedAt": "AWSDateTime",
+        "address": "AWSIPAddress",
+        "labels": "[String]",
+        "facts": "AWSJSON",
+        "createdAt": "AWSDateTime",
+        "updatedAt": "AWSDateTime",
+    }
+
+
+def test_automatic_timestamps_are_read_only() -> None:
+    schema = registry.get(Article).schema
+    assert [item.name for item in schema.fields if item.is_read_only] == ["createdAt", "updatedAt"]
+
+
+def test_choices_that_are_no_graphql_names_are_translated_both_ways() -> None:
+    size = registry.get(Article).binding("size")
+    assert (size.to_wire("extra-large"), size.to_python("extra_large")) == ("extra_large", "extra-large")
+    assert (size.to_wire(""), size.to_python(None)) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wire"),
+    [
+        ("price", decimal.Decimal("12.50"), 12.5),
+        ("availableOn", datetime.date(2026, 2, 3), "2026-02-03"),
+        ("opensAt", datetime.time(8, 30), "08:30:00"),
+        ("checkedAt", datetime.datetime(2026, 2, 3, 4, 5, tzinfo=datetime.UTC), "2026-02-03T04:05:00.000Z"),
+        ("checkedAt", datetime.datetime(2026, 2, 3, 4, 5, 6, 7, tzinfo=datetime.UTC), "2026-02-03T04:05:06.000007Z"),
+        ("facts", {"a": [1, None]}, '{"a": [1, null]}'),
+        ("labels", ["a", "b"], ["a", "b"]),
+        ("inStock", False, False),
+    ],
+)
+def test_values_cross_both_ways(name: str, value: object, wire: object) -> None:
+    binding = registry.get(Article).binding(name)
+    assert binding.to_wire(value) == wire
+    assert binding.to_python(wire) == value
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("2026-02-03T04:05:00Z", "2026-02-03T05:05:00.000+01:00"), ("2026-02-03T04:05:00.000Z", "2026-02-03T04:05:00Z")],
+)
+def test_spellings_of_one_moment_are_the_same(one: str, other: str) -> None:
+    assert registry.get(Article).binding("checkedAt").same(one, other)
+
+
+def test_json_texts_are_compared_by_meaning() -> None:
+    assert registry.get(Article).binding("facts").same('{"a":1,"b":2}', '{"b": 2, "a": 1}')
+
+
+def test_record_key_is_the_same_for_every_spelling_of_it() -> None:
+    sync, key = registry.get(Post), uuid.uuid4()
+    text = f'["{key}"]'
+    assert sync.key_of(Post(id=key)) == sync.key_of_pk(str(key)) == sync.key_of_record({"id": str(key).upper()}) == text
+    assert sync.pk_of(text) == key
+    assert sync.key_input(text) == {"id": str(key)}
+
+
+def test_record_key_of_a_text_key_keeps_what_json_would_trip_over() -> None:
+    sync = registry.get(Supplier)
+    assert sync.pk_of(sync.key_of_pk('a"b-c ü')) == 'a"b-c ü'
+
+
+def test_unknown_field_is_named_with_those_that_exist() -> None:
+    with pytest.raises(InvalidPredicate, match=r"no synced field 'draft_notes'.*title"):
+        registry.get(Post).binding("draft_notes")
+
+
+def test_unregistered_model_is_named_with_the_way_out() -> None:
+    with pytest.raises(ModelNotRegistered, match="Did you mean 'Post'"):
+        registry.get("Posst")
+    with pytest.raises(ModelNotRegistered, match=r"datastore\.register\(LogEntry\)"):
+        from django.contrib.admin.models import LogEntry
+
+        registry.get(LogEntry)
+
+
+def test_parents_come_before_children() -> None:
+    names = [sync.name for sync in registry.in_topological_order([registry.get(m) for m in (Comment, Post, Blog)])]
+    assert names == ["Blog", "Post", "Comment"]
+
+
+# -- what cannot be synced ----------------------------------------------------------------------------------------
+
+
+def test_models_that_cannot_be_synced_are_problems_with_a_way_out() -> None:
+    from django.contrib.auth.models import Group, User
+
+    assert "E001" in problems(User)  # auto-increment key
+    assert "E002" in problems(Group)  # many-to-many with an implicit join table
+    assert problems(Post, names={"blogg": "x"}) == ["E003"]
+    assert problems(Post, names={"title": "rating"}) == ["E007"]
+    assert problems(Post, names={"title": "a title"}) == ["E007"]
+    assert problems(Post, exclude=["title"]) == ["W001"]
+
+
+def test_foreign_key_to_an_unregistered_model_is_a_problem() -> None:
+    assert [item.code for item in SyncedModel(Comment).problems] == ["E005"]
+
+
+def test_every_problem_says_what_to_do() -> None:
+    from django.contrib.auth.models import User
+
+    for problem in SyncedModel(User).problems:
+        assert problem.message.startswith("auth.User")
+        assert problem.hint.endswith(".")
