@@ -1,0 +1,91 @@
+"""The settings, and the databases of the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from django_datastore.appsync_local import databases
+from django_datastore.appsync_local.conf import Settings
+from django_datastore.exceptions import ConfigurationError, SchemaError
+from django_datastore.schema.types import Schema
+
+
+def no_schema() -> str:
+    return "no schema"
+
+
+def empty_schema() -> Schema:
+    return Schema()
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"API_KEYS": "x"}, "Did you mean 'API_KEY'?"),
+    ({"WHATEVER": 1}, "Known keys: SCHEMA, API_KEY"),
+    ({"CONFLICT": "automrge"}, "supported: automerge, optimistic. Did you mean 'automerge'?"),
+    ({"BASE_TABLE_TTL": -1}, "must be 0 or more minutes"),
+]
+
+
+@pytest.mark.parametrize(("values", "message"), REFUSED)
+def test_unusable_settings_say_what_to_do(values: dict[str, Any], message: str):
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_mapping(values)
+    assert message in str(caught.value)
+
+
+def test_command_line_goes_before_the_settings(settings: Any):
+    settings.APPSYNC_LOCAL = {"API_KEY": "setting", "CONFLICT": "optimistic"}
+    found = Settings.from_django(API_KEY="line", CONFLICT=None)
+    assert (found.api_keys, found.CONFLICT) == (("line",), "optimistic")
+
+
+@pytest.mark.parametrize(("key", "keys"), [(None, ()), ("", ()), ("a", ("a",)), (["a", "", "b"], ("a", "b"))])
+def test_api_keys(key: Any, keys: tuple[str, ...]):
+    assert Settings(API_KEY=key).api_keys == keys
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        ("nowhere.models.graphql", "Cannot read the schema"),
+        ("no.such.module", "cannot be imported"),
+        (f"{__name__}.no_schema", "which is no Schema"),
+        (f"{__name__}.empty_schema", "no model is registered with DataStore"),
+    ],
+)
+def test_schema_that_cannot_be_loaded_says_why(schema: str, message: str):
+    with pytest.raises(ConfigurationError) as caught:
+        Settings(SCHEMA=schema).load_schema()
+    assert message in str(caught.value)
+
+
+def test_schema_file_with_an_error_names_the_line(tmp_path: Path):
+    path = tmp_path / "models.graphql"
+    path.write_text("type Post @model {\n  title: Strin\n}")
+    with pytest.raises(SchemaError, match="Line 2"):
+        Settings(SCHEMA=str(path)).load_schema()
+
+
+def test_database_url():
+    found = databases.entry("postgres://ada:p%40ss@db.example.com:6432/appsync?sslmode=require")
+    assert found["ENGINE"] == "django.db.backends.postgresql"
+    assert (found["NAME"], found["USER"], found["PASSWORD"]) == ("appsync", "ada", "p@ss")
+    assert (found["HOST"], found["PORT"], found["OPTIONS"]) == ("db.example.com", "6432", {"sslmode": "require"})
+
+
+@pytest.mark.parametrize("target", ["records.sqlite3", "sqlite:///records.sqlite3", Path("records.sqlite3")])
+def test_database_file(target: str | Path):
+    found = databases.entry(target)
+    assert (found["ENGINE"], found["NAME"]) == ("django.db.backends.sqlite3", "records.sqlite3")
+    assert found["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+
+
+@pytest.mark.parametrize(
+    ("target", "message"), [(":memory:", "cannot use a SQLite database in memory"), ("oracle://x/y", "supported")]
+)
+def test_database_that_cannot_be_used(target: str, message: str):
+    with pytest.raises(ConfigurationError, match=message):
+        databases.entry(target)

@@ -1,0 +1,71 @@
+"""What AppSync's scalars take and refuse."""
+
+from __future__ import annotations
+
+import pytest
+
+from django_datastore.schema.scalars import SCALARS
+
+ACCEPTED = [
+    ("ID", "abc", "abc"),
+    ("ID", 7, "7"),  # GraphQL's ID takes integers and makes them text
+    ("Int", 2**31 - 1, 2**31 - 1),
+    ("Int", 3.0, 3),
+    ("Float", 3, 3),
+    ("Boolean", False, False),
+    ("AWSDate", "2024-02-29", "2024-02-29"),
+    ("AWSDate", "1970-01-01+05:30", "1970-01-01+05:30"),
+    ("AWSTime", "12:30", "12:30"),
+    ("AWSTime", "12:30:24.500+05:30", "12:30:24.500+05:30"),
+    ("AWSDateTime", "2024-01-31T12:30:00Z", "2024-01-31T12:30:00Z"),
+    ("AWSDateTime", "2024-01-31T12:30:00.123456789-07:00", "2024-01-31T12:30:00.123456789-07:00"),
+    ("AWSTimestamp", 1_795_379_795_385, 1_795_379_795_385),  # beyond 32 bits: `_lastChangedAt` is in milliseconds
+    ("AWSEmail", "ada@example.com", "ada@example.com"),
+    ("AWSJSON", '{"a": [1, null]}', '{"a": [1, null]}'),
+    ("AWSURL", "https://example.com/?q=1", "https://example.com/?q=1"),
+    ("AWSURL", "mailto:ada@example.com", "mailto:ada@example.com"),
+    ("AWSPhone", "+1 (555) 010-999", "+1 (555) 010-999"),
+    ("AWSIPAddress", "192.0.2.0/24", "192.0.2.0/24"),
+    ("AWSIPAddress", "2001:db8::1", "2001:db8::1"),
+]
+REFUSED = [
+    ("ID", True),
+    ("ID", 1.5),
+    ("String", 1),
+    ("Int", 2**31),
+    ("Int", True),
+    ("Int", "1"),
+    ("Int", 1.5),
+    ("Float", "1"),
+    ("Float", float("nan")),
+    ("Float", float("inf")),
+    ("Boolean", 1),
+    ("AWSDate", "2023-02-29"),  # no leap year
+    ("AWSDate", "yesterday"),
+    ("AWSTime", "25:00"),
+    ("AWSDateTime", "2024-01-31T12:30:00"),  # the offset is required
+    ("AWSDateTime", "2024-01-31T12:30:00+19:00"),
+    ("AWSDateTime", 1),
+    ("AWSTimestamp", "1"),
+    ("AWSTimestamp", True),
+    ("AWSEmail", "ada"),
+    ("AWSJSON", {"a": 1}),  # JSON goes as text
+    ("AWSJSON", "{"),
+    ("AWSJSON", "[" * 100_000),
+    ("AWSURL", "example.com"),
+    ("AWSPhone", "call me"),
+    ("AWSIPAddress", "300.0.0.1"),
+]
+
+
+@pytest.mark.parametrize(("scalar", "value", "stored"), ACCEPTED)
+def test_scalar_accepts(scalar: str, value: object, stored: object):
+    found = SCALARS[scalar].parse(value)
+    assert found == stored
+    assert type(found) in SCALARS[scalar].types
+
+
+@pytest.mark.parametrize(("scalar", "value"), REFUSED)
+def test_scalar_refuses(scalar: str, value: object):
+    with pytest.raises(ValueError, match=r"."):
+        SCALARS[scalar].parse(value)
