@@ -87,7 +87,7 @@ class MutationEventAdmin(ReadOnlyAdmin):
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Retrying and discarding takes the `change` permission, though no form is offered."""
-        return request.user.has_perm("django_datastore.change_mutationevent")  # type: ignore[union-attr]
+        return request.user.has_perm("django_datastore.change_mutationevent")
 
     @admin.action(description=_("Retry parked mutations"), permissions=["operate"])
     def retry(self, request: HttpRequest, queryset: QuerySet[MutationEvent]) -> None:

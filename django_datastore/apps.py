@@ -41,7 +41,7 @@ class DatastoreConfig(AppConfig):
 def _on_registered(sender: type[models.Model], **_: Any) -> None:
     from django_datastore.storage import querysets, receivers
 
-    sender.save_base = receivers.atomic_save_base(sender.save_base)  # type: ignore[method-assign,assignment]
+    sender.save_base = receivers.atomic_save_base(sender.save_base)  # type: ignore[method-assign]
     querysets.install(sender)
     for cls in _with_proxies(sender):
         for signal, receiver in _receivers():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings as django_settings
 from django.core.signals import setting_changed
@@ -105,8 +105,13 @@ def current() -> Settings:
     """The settings in force, as a value. Raises `ConfigurationError`."""
     return Settings.from_mapping(getattr(django_settings, "DATASTORE", {}))
 
+if TYPE_CHECKING:
+    _Lazy = LazyObject[Settings]
+else:
+    _Lazy = LazyObject  # subscriptable for the type checker only
 
-class _LazySettings(LazyObject):
+
+class _LazySettings(_Lazy):
     def _setup(self) -> None:
         self._wrapped = current()
 

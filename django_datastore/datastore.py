@@ -17,11 +17,13 @@ from django_datastore.exceptions import ConditionFailed, InvalidPredicate
 from django_datastore.introspection import SyncedModel
 from django_datastore.models import Conflict, ModelMetadata, MutationEvent, RecordMetadata
 from django_datastore.observe import hub
-from django_datastore.predicates import graphql, sort
+from django_datastore.predicates import graphql
+from django_datastore.predicates.sort import parse
 from django_datastore.storage import messages
 from django_datastore.storage.transactions import outbox_alias, write_transaction
 from django_datastore.sync import engine
 from django_datastore.sync.merger import Counts
+from django_datastore.types import WireRecord
 
 M = TypeVar("M", bound=models.Model)
 
@@ -32,8 +34,8 @@ class DataStore:
     @staticmethod
     def save(instance: M, condition: Q | None = None) -> M:
         """Save an instance, optionally only if `condition` holds, here and later on the server.
-
-        Raises `ModelNotRegistered`, and `ConditionFailed` if the stored row does not meet the condition. On the server a
+        Raises `ModelNotRegistered`, and `ConditionFailed` if the stored row does not meet the condition. On the server
+        a condition that does not hold parks the mutation.
         condition that does not hold parks the mutation.
         """
         sync = registry.get(type(instance))
@@ -78,7 +80,7 @@ class DataStore:
         sync = registry.get(model)
         found = model._default_manager.all() if predicate is None else model._default_manager.filter(predicate)
         if sort:
-            found = found.order_by(*_order(sort, sync))
+            found = found.order_by(*parse(sort, sync).order_by)
         if limit is None:
             if page is not None:
                 raise ValueError("A page needs a limit: DataStore.query(Post, page=0, limit=20).")
@@ -165,14 +167,10 @@ class DataStore:
         return [item async for item in DataStore.query(model, predicate, **options)]
 
 
-def _wire_condition(sync: SyncedModel, condition: Q) -> dict[str, Any]:
+def _wire_condition(sync: SyncedModel, condition: Q) -> WireRecord | None:
     return graphql.to_filter(condition, sync)
 
 
 def _require(stored: QuerySet[Any], condition: Q, sync: SyncedModel) -> None:
     if not stored.filter(condition).exists():
         raise ConditionFailed(f"The condition does not hold for the stored {sync.name}.", model=sync.name)
-
-
-def _order(names: Sequence[str], sync: SyncedModel) -> list[str]:
-    return list(sort.parse(names, sync).order_by)

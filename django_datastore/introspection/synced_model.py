@@ -109,8 +109,11 @@ class SyncedModel:
     @cached_property
     def foreign_keys(self) -> tuple[tuple[FieldBinding, SyncedModel], ...]:
         """The columns that point to registered models, with the model they point to."""
-        pairs = ((item, item.related_model and self._related(item.related_model)) for item in self.bindings)
-        return tuple((item, target) for item, target in pairs if target)
+        return tuple(
+            (item, target)
+            for item in self.bindings
+            if item.related_model is not None and (target := self._related(item.related_model)) is not None
+        )
 
     def binding(self, name: str) -> FieldBinding:
         """A column by wire name, field name or attribute name; `InvalidPredicate` naming what exists."""

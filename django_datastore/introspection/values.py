@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import decimal
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -17,7 +18,8 @@ from django.utils import timezone
 
 from django_datastore.schema.types import FieldKind, FieldSchema
 
-AnyField = models.Field  # type: ignore[type-arg]  # fields of models we do not know
+AnyField: TypeAlias = "models.Field[Any, Any]"
+"""A field of a model we do not know."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +28,7 @@ class FieldBinding:
 
     field: AnyField
     schema: FieldSchema
-    enum: Mapping[str, str] = field(default_factory=dict)
+    enum: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Stored value to enum value, for fields with choices."""
 
     @cached_property
@@ -42,7 +44,7 @@ class FieldBinding:
     @cached_property
     def related_model(self) -> type[models.Model] | None:
         """The model a foreign key points to."""
-        return self.field.related_model if self.field.is_relation else None  # type: ignore[return-value]
+        return self.field.related_model if self.field.is_relation else None
 
     @cached_property
     def _value_field(self) -> AnyField:

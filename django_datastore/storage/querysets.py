@@ -17,7 +17,7 @@ from django_datastore.storage import messages
 from django_datastore.storage.messages import StorageMutation
 from django_datastore.storage.receivers import difference, given, sendable
 from django_datastore.storage.transactions import outbox_alias, write_transaction
-from django_datastore.types import OpType
+from django_datastore.types import OpType, WireRecord
 
 if TYPE_CHECKING:
     _Base = models.QuerySet[Any]
@@ -118,8 +118,9 @@ def _emit_differences(sync: SyncedModel, before: Rows, after: Rows, using: str) 
     for pk, row in after.items():
         stored = before.get(pk)
         written = [(item, row[item.attname]) for item in sync.bindings]
+        base: WireRecord = {}
         if stored is None:
-            op_type, base = OpType.INSERT, {}
+            op_type = OpType.INSERT
             changed = given(written)
         else:
             op_type = OpType.UPDATE

@@ -63,8 +63,9 @@ def after_save(
         return
     stored: dict[str, Any] | None = instance.__dict__.pop(_STORED, None)
     written = _written(sync, instance, using, update_fields)
+    base: WireRecord = {}
     if created or stored is None:
-        op_type, base = OpType.INSERT, {}
+        op_type = OpType.INSERT
         changed = given(written)
     else:
         op_type = OpType.UPDATE
@@ -91,7 +92,7 @@ def before_delete(sender: type[models.Model], *, instance: models.Model, using: 
         return
     found: list[tuple[SyncedModel, FieldBinding, list[Any]]] = []
     for child, binding in registry.models_pointing_to(registry.get(sender).model):
-        on_delete = binding.field.remote_field.on_delete  # type: ignore[union-attr]
+        on_delete = binding.field.remote_field.on_delete
         if on_delete in _KEEPS_CHILDREN or hasattr(on_delete, "deconstruct"):
             rows = child.model._base_manager.using(using).filter(**{binding.field.name: instance.pk})
             found.append((child, binding, list(rows.values_list("pk", flat=True))))

@@ -74,7 +74,7 @@ def _instance(sync: SyncedModel, values: Mapping[str, Any]) -> models.Model:
     return instance
 
 
-def _insert(sync: SyncedModel, instances: Sequence[models.Model], using: str) -> None:
+def _insert(sync: SyncedModel, instances: list[models.Model], using: str) -> None:
     fields = list(sync.model._meta.concrete_fields)
     connection = connections[using]
     limit = max(1, connection.ops.bulk_batch_size(fields, instances)) if instances else 1
@@ -96,8 +96,8 @@ def _update(
         return
     if not connection.features.supports_update_conflicts or _has_other_required(sync):
         for key, values in changed.items():
-            queryset = models.QuerySet(sync.model, using=using).filter(pk=sync.pk_of(key))
-            queryset.update(**values)
+            queryset: models.QuerySet[Any] = models.QuerySet(sync.model, using=using)
+            queryset.filter(pk=sync.pk_of(key)).update(**values)
         return
     keys = list(sync.model._meta.pk_fields)
     instances = [sync.model(**{**existing[key], **values}) for key, values in changed.items()]
@@ -127,7 +127,7 @@ def delete(sync: SyncedModel, keys: Sequence[str], using: str) -> None:
     if not keys:
         return
     pks = [sync.pk_of(key) for key in keys]
-    queryset = models.QuerySet(sync.model, using=using).filter(pk__in=pks)
+    queryset: models.QuerySet[Any] = models.QuerySet(sync.model, using=using).filter(pk__in=pks)
     if sync.model._meta.related_objects:
         with messages.acting_as_sync():
             queryset.delete()
@@ -147,7 +147,7 @@ def has_children(sync: SyncedModel, key: str, using: str) -> bool:
     """Whether rows of registered models still hang on this one (those Django would set to null do not count)."""
     pk = sync.pk_of(key)
     for child, binding in registry.models_pointing_to(sync.model):
-        on_delete = binding.field.remote_field.on_delete  # type: ignore[union-attr]
+        on_delete = binding.field.remote_field.on_delete
         if on_delete in (models.SET_NULL, models.SET_DEFAULT) or hasattr(on_delete, "deconstruct"):
             continue
         if child.model._base_manager.using(using).filter(**{binding.field.name: pk}).exists():

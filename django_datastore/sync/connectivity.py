@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
+from typing import Any
 
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -43,7 +44,7 @@ def went_offline(now: datetime | None = None) -> None:
     using = outbox_alias()
     with write_transaction(using):
         row = Setting.objects.using(using).select_for_update().filter(pk=_KEY).first()
-        state = row.value if row and row.value else {"since": now.isoformat(), "failures": 0}
+        state: dict[str, Any] = row.value if row and row.value else {"since": now.isoformat(), "failures": 0}
         was_online = state["failures"] == 0
         state["failures"] += 1
         state["next_probe_at"] = (now + backoff.delay(state["failures"], cap_ms=_PROBE_CAP_MS)).isoformat()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import DatabaseError, transaction
+from django.db.models import QuerySet
 
 from django_datastore import registry
 from django_datastore.introspection import SyncedModel
@@ -183,7 +184,7 @@ def retry_holds(sync: SyncedModel, *, using: str | None = None) -> Counts:
     """Try again what was held because of a missing parent or of children, or because of edits that are gone by now."""
     alias = using or outbox_alias()
     held = RecordMetadata.objects.using(alias).filter(model=sync.label, remote__isnull=False)
-    wires = list(held.exclude(hold__in=[Hold.NONE, Hold.QUARANTINED]).values_list("remote", flat=True))
+    wires = _held_records(held.exclude(hold__in=[Hold.NONE, Hold.QUARANTINED]))
     return merge_page(sync, wires, using=alias) if wires else Counts()
 
 
@@ -415,11 +416,15 @@ def _release_holds(page: _Page) -> None:
         for start in range(0, len(waited), _CHUNK):
             orphans = metadata.filter(hold=Hold.MISSING_PARENT, waits_for__in=waited[start : start + _CHUNK])
             for label in set(orphans.values_list("model", flat=True)):
-                _merge_held(label, list(orphans.filter(model=label).values_list("remote", flat=True)), page.using)
+                _merge_held(label, _held_records(orphans.filter(model=label)), page.using)
     if page.deletes:
         for _, parent in page.sync.foreign_keys:
             held = metadata.filter(hold=Hold.CHILDREN, model=parent.label)
-            _merge_held(parent.label, list(held.values_list("remote", flat=True)), page.using)
+            _merge_held(parent.label, _held_records(held), page.using)
+
+
+def _held_records(metadata: QuerySet[RecordMetadata]) -> list[WireRecord]:
+    return [wire for wire in metadata.values_list("remote", flat=True) if wire is not None]
 
 
 def _merge_held(label: str, wires: list[WireRecord], using: str) -> None:

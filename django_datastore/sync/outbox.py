@@ -119,7 +119,7 @@ def _refer(event: MutationEvent, mutation: StorageMutation) -> None:
     lane = (event.model, event.record_key)
     parents = [pair for pair in referenced_keys(mutation.sync, mutation.changed) if pair != lane]
     for label, key in parents:
-        record = {"model": label, "record_key": key}
+        record: dict[str, Any] = {"model": label, "record_key": key}
         known = RecordMetadata.objects.using(mutation.using).filter(**record, version__isnull=False)
         if known.exists() or (event.operation == Operation.CREATE and _reaches(label, key, lane, mutation.using)):
             continue

@@ -167,7 +167,7 @@ class SyncProcessor:
             filter=wire_filter,
         )
         name = sync_field(sync.schema)
-        facts = {"process": ProcessName.SYNC, "operation": name, "model": sync.name}
+        facts: dict[str, Any] = {"process": ProcessName.SYNC, "operation": name, "model": sync.name}
         response = self._client.execute(document.text, document.variables, **facts)
         found = response.data.get(name)
         if not isinstance(found, dict):
