@@ -79,6 +79,11 @@ class Broker:
         for subscription_id in list(socket.subscriptions):
             self.unsubscribe(socket, subscription_id)
 
+    def watching(self, topic: str) -> int:
+        """How many subscriptions a topic has."""
+        with self._lock:
+            return len(self._topics.get(topic, {}))
+
     def publish(self, events: Iterable[Event]) -> None:
         """Hands committed events to those who are subscribed now."""
         deliveries: dict[Socket, list[tuple[str, str]]] = defaultdict(list)

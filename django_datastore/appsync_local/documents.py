@@ -101,7 +101,12 @@ _MESSAGES: list[tuple[re.Pattern[str], str, str]] = [
     for pattern, kind, words in (
         (rf"Cannot query field {_NAME} on type {_NAME}", "FieldUndefined", "Field '{0}' in type '{1}' is undefined"),
         (rf"Unknown argument {_NAME} on field", "UnknownArgument", "Unknown field argument {0}"),
-        (rf".*argument {_NAME} of type", "MissingFieldArgument", "Missing field argument {0}"),
+        # "Field 'x' argument 'y' of type" in graphql-core 3.2, "Argument 'Query.x(y:)' of type" from 3.3 on
+        (
+            r"(?:Field '.*' a|A)rgument '(?:.*\()?([^':]*)(?::\))?' of type",
+            "MissingFieldArgument",
+            "Missing field argument {0}",
+        ),
         (
             rf"Field {_NAME} of type {_NAME} must have",
             "SubSelectionRequired",
@@ -117,7 +122,7 @@ _MESSAGES: list[tuple[re.Pattern[str], str, str]] = [
             "VariableTypeMismatch",
             "Variable type '{1}' doesn't match expected type '{2}'",
         ),
-        (rf"Variable {_NAME} is not defined", "UndefinedVariable", "Undefined variable {0}"),
+        (r"Variable '\$(.*)' is not defined", "UndefinedVariable", "Undefined variable {0}"),
         (rf"Unknown type {_NAME}", "UnknownType", "Unknown type {0}"),
         (rf"Unknown fragment {_NAME}", "UndefinedFragment", "Undefined fragment {0}"),
         (rf"Fragment {_NAME} is never used", "UnusedFragment", "Unused fragment {0}"),

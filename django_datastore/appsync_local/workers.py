@@ -46,6 +46,13 @@ class Workers:
         """Waits for what is running, then closes the connections."""
         self._writer.shutdown()
         self._readers.shutdown()
+        closing = threading.Thread(
+            target=self._close_connections
+        )  # the caller may be a coroutine, where Django refuses
+        closing.start()
+        closing.join()
+
+    def _close_connections(self) -> None:
         for connection in self._opened:
             connection.close()
         self._opened.clear()

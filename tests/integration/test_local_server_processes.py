@@ -1,0 +1,154 @@
+"""The server as command, inside a Django project, and under gql's own AppSync transports."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from channels.routing import URLRouter
+from channels.testing import WebsocketCommunicator
+from django.core.management import CommandError, call_command
+from django.test import AsyncClient
+from gql import Client as GqlClient
+from gql import gql
+from gql.transport.appsync_auth import AppSyncApiKeyAuthentication
+from gql.transport.appsync_websockets import AppSyncWebsocketsTransport
+from gql.transport.httpx import HTTPXAsyncTransport
+
+from django_datastore.appsync_local import databases
+from django_datastore.appsync_local import service as services
+from django_datastore.appsync_local.routing import websocket_urlpatterns
+from django_datastore.appsync_local.server import LocalServer, LocalServerProcess
+from tests.integration.local_server_tools import SDL, fresh_database, local_server
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> str:
+    path = tmp_path / "models.graphql"
+    path.write_text(SDL)
+    return str(path)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[str]:
+    with fresh_database() as found:
+        yield found or str(tmp_path / "appsync.sqlite3")
+
+
+def run(*arguments: str) -> LocalServerProcess:
+    module = os.environ["DJANGO_SETTINGS_MODULE"]
+    path = os.pathsep.join([str(ROOT), *sys.path])
+    return LocalServerProcess("127.0.0.1:0", *arguments, env={"DJANGO_SETTINGS_MODULE": module, "PYTHONPATH": path})
+
+
+def post(process: LocalServerProcess, query: str) -> Any:
+    answer = httpx.post(process.url, json={"query": query}, headers={"x-api-key": process.api_key})
+    return answer.json()["data"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_command_serves_says_where_and_ends_cleanly(models: str, database: str, number: int):
+    with run("--schema", models, "--database", database, "--api-key", "mine") as process:
+        assert process.api_key == "mine"
+        assert post(process, 'mutation { createBlog(input: {id: "b", name: "B"}) { id } }') == {
+            "createBlog": {"id": "b"}
+        }
+        assert process.stop(number) == 0
+    with run("--schema", models, "--database", database, "--api-key", "mine") as process:
+        assert post(process, '{ getBlog(id: "b") { name } }') == {"getBlog": {"name": "B"}}
+
+
+def test_command_killed_has_lost_nothing_it_answered(models: str, database: str):
+    with run("--schema", models, "--database", database) as process:
+        for number in range(5):
+            post(process, f'mutation {{ createBlog(input: {{id: "b{number}", name: "B"}}) {{ id }} }}')
+        process.stop(signal.SIGKILL)
+    with run("--schema", models, "--database", database) as process:
+        assert len(post(process, "{ syncBlogs { items { id } } }")["syncBlogs"]["items"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nonsense"], "is no address"),
+        (["127.0.0.1:99999"], "is no address"),
+        (["--schema", "nowhere.graphql"], "Cannot read the schema"),
+        (["--database", ":memory:"], "cannot use a SQLite database in memory"),
+        (["--conflict", "lambda"], "invalid choice"),
+    ],
+)
+def test_command_line_that_makes_no_sense_is_refused(arguments: list[str], message: str):
+    with pytest.raises(CommandError, match=message):
+        call_command("appsync_local", *arguments)
+
+
+def test_taken_port_is_said(models: str, tmp_path: Path):
+    with LocalServer(SDL) as server:
+        port = server.url.split(":")[2].split("/")[0]
+        with pytest.raises(CommandError, match="Is it running already"):
+            call_command("appsync_local", port, "--schema", models, "--database", str(tmp_path / "x.sqlite3"))
+
+
+def test_two_servers_live_side_by_side():
+    with local_server() as one, local_server("type Note @model { id: ID! }") as other:
+        one.execute('mutation { createBlog(input: {id: "1", name: "x"}) { id } }')
+        other.execute('mutation { createNote(input: {id: "1"}) { id } }')
+        assert (len(one.records("Blog")), len(other.records("Blog"))) == (1, 0)
+
+
+@pytest.fixture
+def mounted(settings: Any, models: str, database: str) -> Iterator[str]:
+    """The app inside this process's Django project, on a database of its own."""
+    alias = databases.open_private(database)
+    settings.APPSYNC_LOCAL = {"API_KEY": "mounted", "SCHEMA": models, "DATABASE": alias}
+    settings.ROOT_URLCONF = "django_datastore.appsync_local.urls"
+    services.current().migrate()
+    yield "mounted"
+    services.reset()
+    databases.close_private(alias)
+
+
+async def test_mounted_in_a_project_it_answers_http_and_sockets(mounted: str):
+    client = AsyncClient()
+    router = URLRouter(websocket_urlpatterns)
+    socket = WebsocketCommunicator(
+        router, "/graphql/realtime", headers=[(b"x-api-key", mounted.encode())], subprotocols=["graphql-ws"]
+    )
+    assert await socket.connect() == (True, "graphql-ws")
+    await socket.send_json_to({"type": "connection_init"})
+    assert (await socket.receive_json_from())["type"] == "connection_ack"
+    assert (await socket.receive_json_from())["type"] == "ka"
+    payload = {
+        "data": '{"query": "subscription { onCreateBlog { name } }"}',
+        "extensions": {"authorization": {"x-api-key": mounted}},
+    }
+    await socket.send_json_to({"type": "start", "id": "1", "payload": payload})
+    assert (await socket.receive_json_from())["type"] == "start_ack"
+    body = {"query": 'mutation { createBlog(input: {name: "B"}) { name } }'}
+    answer = await client.post("/graphql", body, content_type="application/json", headers={"x-api-key": mounted})
+    assert answer.json() == {"data": {"createBlog": {"name": "B"}}}
+    assert (await socket.receive_json_from())["payload"]["data"] == {"onCreateBlog": {"name": "B"}}
+    await socket.disconnect()
+
+
+async def test_gqls_own_transports_work_unpatched():
+    with local_server() as server:
+        auth = AppSyncApiKeyAuthentication(host="localhost", api_key=server.api_key)
+        socket = AppSyncWebsocketsTransport(url=server.url.replace("http://", "ws://"), auth=auth)
+        http = HTTPXAsyncTransport(url=server.url, headers={"x-api-key": server.api_key})
+        async with GqlClient(transport=socket) as watching, GqlClient(transport=http) as writing:
+            events = watching.subscribe(gql("subscription { onCreateBlog { name } }"))
+            first = asyncio.ensure_future(anext(events))
+            while not first.done():  # gql hides `start_ack`: write until the first event is there
+                await writing.execute(gql('mutation { createBlog(input: {name: "B"}) { name } }'))
+            assert await first == {"onCreateBlog": {"name": "B"}}
+            await events.aclose()
