@@ -34,9 +34,9 @@ class DataStore:
     @staticmethod
     def save(instance: M, condition: Q | None = None) -> M:
         """Save an instance, optionally only if `condition` holds, here and later on the server.
+
         Raises `ModelNotRegistered`, and `ConditionFailed` if the stored row does not meet the condition. On the server
         a condition that does not hold parks the mutation.
-        condition that does not hold parks the mutation.
         """
         sync = registry.get(type(instance))
         if condition is None:

@@ -16,10 +16,14 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 
-from django_datastore.schema.types import FieldKind, FieldSchema
+from django_datastore.schema.types import FieldSchema
 
 AnyField: TypeAlias = "models.Field[Any, Any]"
 """A field of a model we do not know."""
+
+
+_TAKE_EMPTY = ("String", "ID", "AWSJSON")
+"""The scalars for which an empty text is a value."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +72,10 @@ class FieldBinding:
             value = self._value_field.to_python(value)
         except ValidationError as exc:
             raise ValueError(f"{self.field}: {'; '.join(exc.messages)}") from exc
-        if self.enum or self.schema.kind is FieldKind.ENUM:
-            return None if value in ("", None) else self.enum.get(str(value), str(value))
+        if value is None or (value == "" and self.schema.type not in _TAKE_EMPTY):
+            return None  # Django's blank is no e-mail address, URL or enum value
+        if self.enum:
+            return self.enum.get(str(value), str(value))
         if self.schema.type == "AWSJSON":
             return json.dumps(value, cls=getattr(self._value_field, "encoder", None), ensure_ascii=False)
         return _format(value, self.schema.type)
