@@ -18,7 +18,7 @@ from asgiref.sync import sync_to_async
 from django.utils import timezone
 
 from django_datastore import conf, registry
-from django_datastore.appsync.auth import Auth, auth_for
+from django_datastore.appsync.auth import Auth
 from django_datastore.appsync.client import AppSyncClient
 from django_datastore.appsync.documents import Documents
 from django_datastore.appsync.endpoint import Endpoint
@@ -28,9 +28,8 @@ from django_datastore.introspection import SyncedModel
 from django_datastore.models import Change, ModelMetadata, Setting
 from django_datastore.storage.announcements import announcer
 from django_datastore.storage.transactions import outbox_alias
-from django_datastore.sync import connectivity, lanes, lease
+from django_datastore.sync import auth_modes, connectivity, lanes, lease, reachability
 from django_datastore.sync.merger import Counts
-from django_datastore.sync.processors import subscription
 from django_datastore.sync.processors.mutation import MutationProcessor
 from django_datastore.sync.processors.subscription import SubscriptionProcessor
 from django_datastore.sync.processors.sync import SyncProcessor
@@ -75,7 +74,7 @@ class Engine:
 
     def auth(self) -> Auth:
         """Credentials, fresh from the settings."""
-        return auth_for(self.settings.AUTH_MODE, api_key=self.settings.API_KEY)
+        return auth_modes.default_auth(self.settings)
 
     @cached_property
     def mutation_processor(self) -> MutationProcessor:
@@ -92,7 +91,7 @@ class Engine:
         if not is_running():
             raise NotRunning("DataStore is stopped. `manage.py datastore start` starts it.")
         deadline = time.monotonic() + (self.settings.SLICE_SECONDS if slice_seconds is None else slice_seconds)
-        if not connectivity.may_probe():
+        if not reachability.may_probe():
             return False
         try:
             if connectivity.is_offline() and self.sync_processor.run() is None:
@@ -117,14 +116,14 @@ class Engine:
 
     def poll_if_due(self) -> None:
         """Sync what has not been asked for long enough: rarely while a listener runs, often while none does."""
-        listening = lease.is_held(subscription.LEASE)
+        listening = connectivity.is_listening()
         seconds = self.settings.DELTA_SYNC_SECONDS if listening else self.settings.POLL_SYNC_SECONDS
         fresh = ModelMetadata.objects.using(outbox_alias()).filter(
             checked_at__gt=timezone.now() - timedelta(seconds=seconds)
         )
         checked = set(fresh.values_list("model", flat=True))
         due = [sync for sync in registry.all() if sync.label not in checked]
-        if due and connectivity.may_probe():
+        if due and reachability.may_probe():
             with suppress(Offline):
                 self.sync(due)
 
@@ -149,7 +148,7 @@ class Engine:
     async def _lease_for_listening(self, announce: Callable[[str], None]) -> lease.Held:
         waiting = False
         while True:
-            held = await sync_to_async(lease.acquire)(subscription.LEASE, owner=self.owner, duration=_LISTENER_LEASE)
+            held = await sync_to_async(lease.acquire)(connectivity.LISTENER, owner=self.owner, duration=_LISTENER_LEASE)
             if held is not None:
                 return held
             if not waiting:

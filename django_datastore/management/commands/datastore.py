@@ -14,8 +14,7 @@ from django_datastore import registry
 from django_datastore.exceptions import DataStoreError, SyncError
 from django_datastore.models import Conflict, ModelMetadata, MutationEvent, RecordMetadata
 from django_datastore.storage.transactions import outbox_alias
-from django_datastore.sync import connectivity, engine, lease
-from django_datastore.sync.processors import subscription
+from django_datastore.sync import connectivity, engine
 
 
 class Command(BaseCommand):
@@ -66,7 +65,7 @@ class Command(BaseCommand):
         events = MutationEvent.objects.using(using)
         self.stdout.write(f"running: {'yes' if engine.is_running() else 'no'}")
         self.stdout.write(f"AppSync: {'unreachable' if connectivity.is_offline() else 'reachable, as far as we know'}")
-        self.stdout.write(f"listener: {'yes' if lease.is_held(subscription.LEASE) else 'no'}")
+        self.stdout.write(f"listener: {'yes' if connectivity.is_listening() else 'no'}")
         states = dict(events.values_list("state").annotate(Count("pk")))
         shown = ", ".join(f"{states.get(state, 0)} {label}" for state, label in MutationEvent.State.choices)
         self.stdout.write(f"outbox: {shown}")

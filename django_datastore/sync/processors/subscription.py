@@ -30,7 +30,6 @@ from django_datastore.types import Operation, WireRecord
 
 logger = logging.getLogger(__name__)
 
-LEASE = "listener"
 _BATCH = 500
 _QUEUE_SIZE = 20_000
 """Messages that may wait while the sync queries run; beyond that the socket itself waits."""
