@@ -1,0 +1,81 @@
+"""The shell door: manage.py datastore, datastore_drain, datastore_listen."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from django_datastore.appsync_local.server import LocalServer
+from django_datastore.models import MutationEvent
+from django_datastore.sync.engine import Engine
+from testproject.blog.models import Post
+
+
+def run(*args: str, **options: Any) -> str:
+    out = io.StringIO()
+    call_command(*args, stdout=out, **options)
+    return out.getvalue()
+
+
+def test_drain_sends_what_is_due_and_says_what_is_left(site: Engine, appsync: LocalServer) -> None:
+    Post.objects.create(title="T")
+    assert run("datastore_drain") == "0 left, 0 parked\n"
+    assert len(appsync.records("Post")) == 1
+
+
+def test_drain_fails_with_the_reason_when_appsync_is_away(site: Engine, appsync: LocalServer) -> None:
+    appsync.stop()
+    Post.objects.create(title="T")
+    with pytest.raises(CommandError, match="1 mutations could not be sent yet"):
+        run("datastore_drain")
+    assert MutationEvent.objects.count() == 1
+
+
+def test_stop_lets_the_outbox_rest_and_start_lets_it_go(site: Engine, appsync: LocalServer) -> None:
+    run("datastore", "stop")
+    Post.objects.create(title="T")
+    with pytest.raises(CommandError, match="datastore start"):
+        run("datastore_drain")
+    assert "running: no" in run("datastore", "status")
+    run("datastore", "start")
+    run("datastore_drain")
+    assert not MutationEvent.objects.exists()
+
+
+def test_sync_says_what_it_did_and_status_when(site: Engine, appsync: LocalServer) -> None:
+    appsync.execute('mutation { createPost(input: {title: "T"}) { id } }')
+    assert "blog.post: 1 new, 0 updated, 0 deleted" in run("datastore", "sync", "Post")
+    status = run("datastore", "status")
+    assert "Post: synced 20" in status
+    assert "Blog: synced never" in status
+
+
+def test_sync_of_an_unknown_model_names_the_nearest(site: Engine) -> None:
+    with pytest.raises(CommandError, match="Did you mean 'Post'"):
+        run("datastore", "sync", "Posst")
+
+
+def test_outbox_shows_what_waits(site: Engine) -> None:
+    post = Post.objects.create(title="T")
+    line = run("datastore", "outbox")
+    assert "PENDING create blog.post" in line
+    shown = json.loads(run("datastore", "outbox", "--json"))
+    assert (shown["record_key"], shown["data"]) == (f'["{post.pk}"]', {"title": "T"})
+
+
+def test_listen_once_catches_up_and_ends(site: Engine, appsync: LocalServer) -> None:
+    appsync.execute('mutation { createPost(input: {title: "T"}) { id } }')
+    assert "listener: live" in run("datastore_listen", "--once")
+    assert Post.objects.get().title == "T"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_an_endpoint_the_commands_say_what_to_set(settings: Any) -> None:
+    settings.DATASTORE = {}
+    for command in (("datastore_drain",), ("datastore_listen",), ("datastore", "sync"), ("datastore", "start")):
+        with pytest.raises(CommandError, match=r"DATASTORE\['ENDPOINT'\] is missing"):
+            run(*command)
