@@ -1,10 +1,10 @@
 """AWS Amplify DataStore's programming model for Django: local-first models that sync with AppSync.
 
-    import django_datastore as datastore
+import django_datastore as datastore
 
-    @datastore.register(Post)
-    class PostSync(datastore.ModelSync):
-        exclude = ["draft_notes"]
+@datastore.register(Post)
+class PostSync(datastore.ModelSync):
+    exclude = ["draft_notes"]
 """
 
 from __future__ import annotations

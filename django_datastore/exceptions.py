@@ -98,7 +98,9 @@ class ServerError(TransientError):
 class Unauthorized(SyncError):
     """AppSync refuses the credentials, or this operation with them."""
 
-    recovery_suggestion = "Check API_KEY and the model's @auth rules; then `manage.py datastore start` or retry in the admin."
+    recovery_suggestion = (
+        "Check API_KEY and the model's @auth rules; then `manage.py datastore start` or retry in the admin."
+    )
 
 
 class ConflictUnhandled(SyncError):

@@ -112,5 +112,3 @@ def models_pointing_to(model: AnyModel) -> list[tuple[SyncedModel, Any]]:
         for binding in sync.bindings
         if binding.related_model is not None and binding.related_model._meta.concrete_model is model
     ]
-
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from django_datastore.exceptions import LeaseLost, SyncError
@@ -75,10 +76,11 @@ def test_worker_that_overslept_can_settle_nothing() -> None:
     slow = lanes.claim(owner="slow", limit=5, lease=MINUTE, now=now)
     lanes.recover_expired(now + 2 * MINUTE)
     quick = lanes.claim(owner="quick", limit=5, lease=MINUTE, now=now + 2 * MINUTE)
-    assert lanes.owned(slow) == []
-    assert lanes.owned(quick) == quick
-    with pytest.raises(LeaseLost):
-        lanes.assert_owned(slow[0])
+    with transaction.atomic():
+        assert lanes.owned(slow) == []
+        assert lanes.owned(quick) == quick
+        with pytest.raises(LeaseLost):
+            lanes.assert_owned(slow[0])
 
 
 def test_given_back_entries_are_as_if_never_claimed() -> None:
