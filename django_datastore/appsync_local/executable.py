@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 Answer: TypeAlias = dict[str, Any]
 _CACHED_PLANS = 256
+_TOO_DEEP = "The document or its variables are nested too deeply."
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +86,12 @@ class Executable:
 
     def prepare(self, text: str, variables: Mapping[str, Any], operation_name: str | None = None) -> Prepared:
         """Parses, validates and compiles a document; raises `RequestError`, `DocumentError`."""
+        try:
+            return self._prepare(text, variables, operation_name)
+        except RecursionError as exc:
+            raise DocumentError.of(_TOO_DEEP) from exc
+
+    def _prepare(self, text: str, variables: Mapping[str, Any], operation_name: str | None) -> Prepared:
         document = self._documents.get(text)
         operation = document.operation(operation_name)
         coerced = coerce_variables(self.schema, operation, variables)
@@ -136,7 +143,10 @@ class Executable:
         """Runs a query or a mutation document; a mutation's events are out when this returns."""
         if prepared.is_subscription:
             raise DocumentError.of("Subscriptions need a WebSocket connection.")
-        return self._mutate(prepared) if prepared.is_mutation else self._query(prepared)
+        try:
+            return self._mutate(prepared) if prepared.is_mutation else self._query(prepared)
+        except RecursionError as exc:
+            raise DocumentError.of(_TOO_DEEP) from exc
 
     def _query(self, prepared: Prepared) -> Answer:
         completion = Completion(self.resolvers, prepared.variables)

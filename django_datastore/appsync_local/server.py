@@ -153,14 +153,24 @@ class LocalServer:
         self._port = listening.getsockname()[1]
         self._alias = databases.open_private(self._database)
         service = Service(self.schema, replace(self._settings, DATABASE=self._alias), now=self._now)
-        service.migrate()
+        try:
+            service.migrate()
+            self._running = *self._serve(service, listening), service
+        except BaseException:
+            listening.close()
+            service.close()
+            databases.close_private(self._alias)
+            raise
+
+    @staticmethod
+    def _serve(service: Service, listening: socket.socket) -> tuple[WebServer, threading.Thread]:
         started = threading.Event()
         server = WebServer(service, on_started=started.set)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="appsync-local", daemon=True)
         thread.start()
         if not started.wait(_START_SECONDS):
             raise RuntimeError(f"The local server did not start within {_START_SECONDS} seconds.")
-        self._running = server, thread, service
+        return server, thread
 
     def stop(self) -> None:
         """Stops listening and cuts every connection; records and port stay for the next `start`."""

@@ -12,6 +12,8 @@ from graphql import build_client_schema, get_introspection_query
 
 from tests.integration.local_server_tools import Client, local_server, unique
 
+SYNC_FILTERED = "query($filter: ModelPostFilterInput) { syncPosts(filter: $filter) { nextToken } }"
+
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
@@ -160,6 +162,17 @@ def test_introspection_describes_the_api(client: Client):
     schema = build_client_schema(client.post(get_introspection_query())["data"])
     assert schema.query_type is not None
     assert "syncPosts" in schema.query_type.fields
+
+
+def test_deep_documents_and_filters_are_refused(client: Client):
+    deep = "blog { posts { items { " * 150 + "id" + " } } }" * 150
+    answer = client.http.post(client.url, json={"query": f'{{ getPost(id: "1") {{ {deep} }} }}'})
+    assert "nested too deeply" in answer.text
+    found: dict[str, Any] = {"rating": {"eq": 1}}
+    for _ in range(400):
+        found = {"and": [found]}
+    assert "nested too deeply" in str(client.post(SYNC_FILTERED, filter=found))
+    assert client.data("{ syncPosts { nextToken } }") == {"nextToken": None}
 
 
 def test_oversize_body_is_refused(client: Client):

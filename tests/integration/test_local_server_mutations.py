@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.integration.local_server_tools import POST, Client, local_server, unique
+from django_datastore.appsync_local.server import LocalServer
+from tests.integration.local_server_tools import POST, SDL, Client, fresh_database, local_server, unique
 
 
 @pytest.fixture(scope="module")
@@ -209,6 +212,48 @@ def test_key_that_cannot_be_stored_is_refused(client: Client, found: str):
     assert client.refused("createPost", id=found, title="One")["errorType"] == "ValidationException"
 
 
+@pytest.fixture
+def twins(tmp_path: Path) -> Iterator[tuple[Client, Client]]:
+    """Two servers on one database, as two processes would be."""
+    with fresh_database() as url:
+        database = url or str(tmp_path / "appsync.sqlite3")
+        with LocalServer(SDL, database=database) as one, LocalServer(SDL, database=database) as other:
+            yield Client(one), Client(other)
+
+
+def in_parallel(*works: Callable[[], object]) -> None:
+    threads = [threading.Thread(target=work) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_versions_stay_monotonic_over_two_servers(twins: tuple[Client, Client]):
+    twins[0].written("createPost", id="p", title="One", tags=[])
+    seen: list[int] = []
+
+    def write(client: Client) -> None:
+        for _ in range(20):
+            seen.append(client.written("updatePost", id="p", tags=["x"], _version=0)["_version"])
+
+    in_parallel(*(lambda client=client: write(client) for client in twins))
+    assert sorted(seen) == list(range(2, 42))
+
+
+def test_of_two_creates_of_one_key_one_wins(twins: tuple[Client, Client]):
+    answers: list[dict[str, Any]] = []
+
+    def create(client: Client, name: str) -> None:
+        answers.extend(client.write("createPost", id=f"p{number}", title=name) for number in range(20))
+
+    in_parallel(lambda: create(twins[0], "one"), lambda: create(twins[1], "other"))
+    refused = [answer["errors"][0] for answer in answers if "errors" in answer]
+    assert len(refused) == 20
+    assert {error["errorType"] for error in refused} == {"ConditionalCheckFailedException"}
+    assert all(error["data"]["_version"] == 1 for error in refused)
+
+
 def test_versions_stay_monotonic_under_concurrent_writers(automerge: Client):
     post = automerge.written("createPost", title="One", tags=[])
     seen: list[int] = []
@@ -220,9 +265,5 @@ def test_versions_stay_monotonic_under_concurrent_writers(automerge: Client):
             client_version = found["_version"]
             seen.append(client_version)
 
-    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_parallel(*(lambda number=number: write(number) for number in range(4)))
     assert sorted(seen) == list(range(2, 42))  # each write is a version of its own
