@@ -1,0 +1,98 @@
+"""Many threads at once, on a real database: no mutation is lost, none is sent twice, no merge goes backwards."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection, connections
+
+from django_datastore import registry
+from django_datastore.appsync_local.server import LocalServer
+from django_datastore.models import Conflict, MutationEvent, RecordMetadata
+from django_datastore.sync import merger
+from django_datastore.sync.engine import Engine
+from testproject.blog.models import Post
+
+WORKERS = 4
+
+
+def at_once(*calls: Callable[[], object]) -> None:
+    """Run all calls in threads of their own, begun together."""
+    barrier = threading.Barrier(len(calls))
+
+    def run(call: Callable[[], object]) -> None:
+        barrier.wait()
+        try:
+            call()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        for future in [pool.submit(run, call) for call in calls]:
+            future.result(timeout=60)
+
+
+def test_several_workers_drain_one_outbox_and_send_each_mutation_once(site: Engine, appsync: LocalServer) -> None:
+    Post.objects.bulk_create([Post(title=str(number)) for number in range(200)])
+    engines = [Engine(site.settings) for _ in range(WORKERS)]
+    at_once(*(engine.drain for engine in engines))
+    site.drain()
+    assert not MutationEvent.objects.exists()
+    assert sorted(record["_version"] for record in appsync.records("Post")) == [1] * 200
+    assert not Conflict.objects.exists()
+
+
+def test_edits_while_draining_all_arrive(site: Engine, appsync: LocalServer) -> None:
+    posts = Post.objects.bulk_create([Post(title="0", rating=0) for _ in range(8)])
+
+    def edit(mine: list[Post]) -> None:
+        for number in range(1, 16):
+            for post in mine:
+                post.rating = number
+                post.save()
+
+    def drain() -> None:
+        for _ in range(20):
+            site.drain()
+
+    at_once(lambda: edit(posts[:4]), lambda: edit(posts[4:]), drain)
+    site.drain()
+    assert not MutationEvent.objects.exists()
+    assert {record["rating"] for record in appsync.records("Post")} == {15}
+    assert set(Post.objects.values_list("rating", flat=True)) == {15}
+    assert not Conflict.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_merges_of_one_record_in_parallel_end_with_the_newest() -> None:
+    sync = registry.get(Post)
+    key = "00000000-0000-4000-8000-000000000001"
+
+    def merge(versions: list[int]) -> None:
+        for version in versions:
+            wire = {"id": key, "title": f"v{version}", "_version": version, "_lastChangedAt": version}
+            merger.merge_page(sync, [wire])
+
+    at_once(lambda: merge([1, 4, 5, 8, 12]), lambda: merge([12, 2, 7, 9]), lambda: merge([3, 11, 6, 10]))
+    assert Post.objects.get().title == "v12"
+    assert RecordMetadata.objects.get().version == 12
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_saves_of_one_row_leave_the_last_committed_values_in_the_outbox() -> None:
+    post = Post.objects.create(title="a", rating=0)
+
+    def save(name: str) -> None:
+        for number in range(20):
+            mine = Post.objects.get(pk=post.pk)
+            mine.title = f"{name}{number}"
+            mine.save(update_fields=["title"])
+
+    at_once(lambda: save("x"), lambda: save("y"))
+    post.refresh_from_db()
+    event = MutationEvent.objects.get()
+    assert (event.operation, event.data["title"]) == ("create", post.title)
+    connection.close()
