@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 
-from django.db import models
+from django.db import models, router
 
 from django_datastore import registry
 from django_datastore.introspection import FieldBinding, SyncedModel
@@ -32,19 +32,19 @@ def atomic_save_base(original: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(original)
     def save_base(self: models.Model, *args: Any, using: str | None = None, **kwargs: Any) -> None:
-        alias = using or outbox_alias()
+        alias = using or router.db_for_write(type(self), instance=self)
         with write_transaction(alias):
             original(self, *args, using=alias, **kwargs)
 
     return save_base
 
 
-def before_save(sender: type[models.Model], *, instance: models.Model, using: str, **_: Any) -> None:
+def before_save(sender: type[models.Model], *, instance: models.Model, using: str, raw: bool = False, **_: Any) -> None:
     """Remember the stored row."""
     sync = registry.get(sender)
     if using != outbox_alias():
         return
-    is_insert = instance._state.adding and all(item.has_default() for item in instance._meta.pk_fields)
+    is_insert = not raw and instance._state.adding and all(item.has_default() for item in instance._meta.pk_fields)
     instance.__dict__[_STORED] = None if is_insert or instance.pk is None else stored_row(sync, instance.pk, using)
 
 
@@ -64,9 +64,10 @@ def after_save(
     stored: dict[str, Any] | None = instance.__dict__.pop(_STORED, None)
     written = _written(sync, instance, using, update_fields)
     base: WireRecord = {}
-    if created or stored is None:
-        op_type = OpType.INSERT
-        changed = given(written)
+    if created:
+        op_type, changed = OpType.INSERT, given(written)
+    elif stored is None:  # forced: the row was there, and nobody expected it
+        op_type, changed = OpType.UPDATE, given(written)
     else:
         op_type = OpType.UPDATE
         changed, base = difference(written, stored)

@@ -208,8 +208,9 @@ def sweep(sync: SyncedModel, started_at: int, *, using: str | None = None) -> in
             metadata.deleted, metadata.hold, metadata.remote = True, Hold.NONE, None
             if key in page.existing:
                 page.deletes.append(key)
-                reason = "AppSync no longer returns this record."
-                conflict.record(Conflict.Kind.VANISHED, sync, key, reason=reason, local=None)
+                if sync.sync_expression is None:  # else it may just have left the expression
+                    reason = "AppSync no longer returns this record."
+                    conflict.record(Conflict.Kind.VANISHED, sync, key, reason=reason)
         return _apply(page).deleted
 
 

@@ -301,7 +301,6 @@ class MutationProcessor:
             self._release(event, Park(error))
             return
         with write_transaction(outbox_alias()):
-            merger.lock_models([sync], outbox_alias())
             merger.take_over(sync, event, remote, resolution)
         if resolution.keeps_edit:
             error = ConflictUnhandled("AppSync has a newer version; the edit is sent again on top of it.")

@@ -273,3 +273,21 @@ def test_creates_that_point_at_each_other_do_not_wait_for_each_other() -> None:
     one.part_of = two
     one.save()
     assert [item[0] for item in outbox()] == ["create", "create", "update"]
+
+
+def test_forced_update_of_a_row_nobody_read_is_an_update() -> None:
+    post = Post.objects.create(title="T")
+    acknowledge_all()
+    Post(id=post.pk, title="U").save(force_update=True)
+    assert [(item[0], item[2]["title"]) for item in outbox()] == [("update", "U")]
+
+
+def test_fixture_over_an_existing_row_is_an_update() -> None:
+    from django.core import serializers
+
+    post = Post.objects.create(title="T")
+    acknowledge_all()
+    text = serializers.serialize("json", [post]).replace('"T"', '"U"')
+    for item in serializers.deserialize("json", text):
+        item.save()
+    assert outbox() == [("update", "blog.post", {"title": "U"})]
