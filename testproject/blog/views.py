@@ -19,6 +19,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from django_datastore.models import MutationEvent
+from django_datastore.sync import connectivity
 from testproject.blog.device import Device, DeviceError
 from testproject.blog.models import Blog, Post
 from testproject.demo import line as demo_line
@@ -78,7 +79,11 @@ def _outbox() -> dict[str, Any]:
     events = list(MutationEvent.objects.order_by("id")[:100])
     keys = {key for event in events if (key := _key(event))}
     titles = {str(pk): title for pk, title in Post.objects.filter(pk__in=keys).values_list("pk", "title")}
-    return {"outbox": [_event(event, titles) for event in events], "waiting": MutationEvent.objects.count()}
+    return {
+        "outbox": [_event(event, titles) for event in events],
+        "waiting": MutationEvent.objects.count(),
+        "isOffline": connectivity.is_offline(),
+    }
 
 
 def _event(event: MutationEvent, titles: dict[str, str]) -> dict[str, Any]:

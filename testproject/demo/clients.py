@@ -40,6 +40,10 @@ class Browser:
         """What the page shows of the outbox."""
         return list(self.request("GET", "/outbox/")["outbox"])
 
+    def is_offline(self) -> bool:
+        """Whether the page says that AppSync cannot be reached."""
+        return bool(self.request("GET", "/outbox/")["isOffline"])
+
     def cut_line(self, cut: bool) -> str:
         """Throws the page's switch; how the line is then."""
         return str(self.request("POST", "/line/", {"cut": cut})["line"])

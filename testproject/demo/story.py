@@ -96,6 +96,7 @@ class Story:
         self.device.update(self.theirs, 2, title="Edited elsewhere")
         self._until_page_shows(self.both, title="Title from the site")
         self._until(lambda: self._outbox_keys() == {self.mine, self.both} or self.browser.outbox(), "two edits wait")
+        self._until(lambda: self.browser.is_offline() or "it does not say so", "the site notices that AppSync is away")
         self._expect(self._device_sees(self.mine, title="Saved on the site"), "AppSync does not have the site's edit")
         self._expect(self._page_shows(self.theirs, title="Written elsewhere"), "the site lacks the device's edit")
         return "2 edits wait in the outbox, the page goes on"

@@ -101,7 +101,7 @@ def test_two_windows_see_the_story_to_its_end(demo_url: str, browser: Browser, t
         window.shows("outbox", "Two people edit one post")
         window.shows("posts", "Written in the tunnel", badge="unsent")
         window.shows("records", "Two people edit one title", badge="v2", stars=5)
-    expect(here.page.locator("#outbox .error:visible").first).to_be_visible(timeout=PATIENCE_MS)
+        expect(window.page.locator("#offline")).to_be_visible(timeout=PATIENCE_MS)
     here.lacks("records", "Written in the tunnel")
     here.page.mouse.move(2, 2)
     here.page.evaluate("document.activeElement.blur()")

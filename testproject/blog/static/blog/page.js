@@ -140,6 +140,7 @@ async function readOutbox() {
   const answer = await send("GET", "outbox/");
   outbox = answer.outbox;
   at("waiting").textContent = answer.waiting;
+  at("offline").hidden = !answer.isOffline;
   showLine(answer.line);
   showOutbox();
 }

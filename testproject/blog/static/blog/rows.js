@@ -104,6 +104,7 @@ function editTitle(row, done) {
   field.maxLength = 200;
   field.setAttribute("aria-label", "Title");
   const close = () => {
+    if (!title.hidden) return; // removing the field blurs it, which closes it again
     title.hidden = false;
     field.remove();
   };
@@ -120,5 +121,6 @@ function editTitle(row, done) {
   field.addEventListener("blur", close);
   title.hidden = true;
   title.after(field);
+  field.focus();
   field.select();
 }
