@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -12,8 +13,8 @@ from typing import Any
 
 import httpx
 import pytest
+from asgiref.testing import ApplicationCommunicator
 from channels.routing import URLRouter
-from channels.testing import WebsocketCommunicator
 from django.core.management import CommandError, call_command
 from django.test import AsyncClient
 from gql import Client as GqlClient
@@ -117,26 +118,50 @@ def mounted(settings: Any, models: str, database: str) -> Iterator[str]:
     databases.close_private(alias)
 
 
+class MountedSocket:
+    """A socket of the project's own ASGI application."""
+
+    def __init__(self, key: str) -> None:
+        scope = {
+            "type": "websocket",
+            "path": "/graphql/realtime",
+            "query_string": b"",
+            "headers": [(b"x-api-key", key.encode())],
+            "subprotocols": ["graphql-ws"],
+        }
+        self.communicator = ApplicationCommunicator(URLRouter(websocket_urlpatterns), scope)
+
+    async def connect(self) -> dict[str, Any]:
+        await self.communicator.send_input({"type": "websocket.connect"})
+        return await self.communicator.receive_output()
+
+    async def send(self, message: dict[str, Any]) -> None:
+        await self.communicator.send_input({"type": "websocket.receive", "text": json.dumps(message)})
+
+    async def receive(self) -> Any:
+        return json.loads((await self.communicator.receive_output())["text"])
+
+    async def disconnect(self) -> None:
+        await self.communicator.send_input({"type": "websocket.disconnect", "code": 1000})
+        await self.communicator.wait()
+
+
 async def test_mounted_in_a_project_it_answers_http_and_sockets(mounted: str):
-    client = AsyncClient()
-    router = URLRouter(websocket_urlpatterns)
-    socket = WebsocketCommunicator(
-        router, "/graphql/realtime", headers=[(b"x-api-key", mounted.encode())], subprotocols=["graphql-ws"]
-    )
-    assert await socket.connect() == (True, "graphql-ws")
-    await socket.send_json_to({"type": "connection_init"})
-    assert (await socket.receive_json_from())["type"] == "connection_ack"
-    assert (await socket.receive_json_from())["type"] == "ka"
+    socket = MountedSocket(mounted)
+    assert (await socket.connect())["subprotocol"] == "graphql-ws"
+    await socket.send({"type": "connection_init"})
+    assert [(await socket.receive())["type"] for _ in range(2)] == ["connection_ack", "ka"]
     payload = {
-        "data": '{"query": "subscription { onCreateBlog { name } }"}',
+        "data": json.dumps({"query": "subscription { onCreateBlog { name } }"}),
         "extensions": {"authorization": {"x-api-key": mounted}},
     }
-    await socket.send_json_to({"type": "start", "id": "1", "payload": payload})
-    assert (await socket.receive_json_from())["type"] == "start_ack"
+    await socket.send({"type": "start", "id": "1", "payload": payload})
+    assert (await socket.receive())["type"] == "start_ack"
     body = {"query": 'mutation { createBlog(input: {name: "B"}) { name } }'}
-    answer = await client.post("/graphql", body, content_type="application/json", headers={"x-api-key": mounted})
+    headers = {"x-api-key": mounted}
+    answer = await AsyncClient().post("/graphql", body, content_type="application/json", headers=headers)
     assert answer.json() == {"data": {"createBlog": {"name": "B"}}}
-    assert (await socket.receive_json_from())["payload"]["data"] == {"onCreateBlog": {"name": "B"}}
+    assert (await socket.receive())["payload"]["data"] == {"onCreateBlog": {"name": "B"}}
     await socket.disconnect()
 
 
