@@ -11,6 +11,7 @@ const dataStore = new DataStore();
 let posts = [];
 let outbox = [];
 let records = [];
+let isOffline = false;
 let line = document.body.dataset.line;
 let cutSince = null;
 
@@ -75,8 +76,9 @@ function showPosts() {
     update: (row, post) => {
       showPost(row, post);
       const badge = row.querySelector(".badge");
-      badge.textContent = unsent.has(post.id) ? "unsent" : "synced";
-      badge.className = `badge ${unsent.has(post.id) ? "unsent" : "synced"}`;
+      const state = unsent.has(post.id) ? "unsent" : isOffline ? "unknown" : "synced";
+      badge.textContent = state === "unknown" ? "" : state;
+      badge.className = `badge ${state}`;
     },
   });
   at("no-posts").hidden = posts.length > 0;
@@ -140,7 +142,8 @@ async function readOutbox() {
   const answer = await send("GET", "outbox/");
   outbox = answer.outbox;
   at("waiting").textContent = answer.waiting;
-  at("offline").hidden = !answer.isOffline;
+  isOffline = answer.isOffline;
+  at("offline").hidden = !isOffline;
   showLine(answer.line);
   showOutbox();
 }
