@@ -10,6 +10,9 @@ from pathlib import Path
 
 from celery import Celery
 
+from testproject import broker
+
+broker.register()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "testproject.settings")
 
 app = Celery("testproject")

@@ -110,7 +110,7 @@ LINE_CONTROL = os.environ.get("LINE_CONTROL", "")
 
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend", "testproject.blog.backends.PublicBlogBackend"]
 
-CELERY_BROKER_URL = REDIS_URL or "filesystem://"
+CELERY_BROKER_URL = REDIS_URL or "files://"  # a queue in a directory: testproject/broker.py
 if not REDIS_URL:
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(BROKER_DIR),
