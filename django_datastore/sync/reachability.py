@@ -38,7 +38,7 @@ def failed(now: datetime | None = None) -> bool:
     with write_transaction(using):
         row = Setting.objects.using(using).select_for_update().filter(pk=_KEY).first()
         state: dict[str, Any] = row.value if row and row.value else {"failures": 0}
-        is_news = state["failures"] == 0
+        is_news = bool(state["failures"] == 0)
         state["failures"] += 1
         state["next_probe_at"] = (now + backoff.delay(state["failures"], cap_ms=_PROBE_CAP_MS)).isoformat()
         Setting.objects.using(using).update_or_create(key=_KEY, defaults={"value": state})
