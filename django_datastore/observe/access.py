@@ -16,18 +16,20 @@ logger = logging.getLogger(__name__)
 def observable(user: Any, sync: SyncedModel) -> Q | None:
     """The rows the user may watch, or None for none at all.
 
-    It takes the model's `view` permission, and the registration's `observable_by` narrows the rows. A hook that fails or
-    answers anything but a `Q` lets nobody in.
+    It takes the model's `view` permission, and the registration's `observable_by` narrows the rows. A hook that
+    fails or answers anything but a `Q` lets nobody in.
     """
     meta = sync.model._meta
     if user is None or not user.has_perm(f"{meta.app_label}.{get_permission_codename('view', meta)}"):
         return None
     try:
-        found = sync.observable_by(user)
+        found: object = sync.observable_by(user)
     except Exception:  # whatever the site's hook raises: nobody gets in by an error
         logger.exception("observable_by of %s failed; the user may not watch", sync.label)
         return None
     if not isinstance(found, Q):
-        logger.error("observable_by of %s returned %s, not a Q; the user may not watch", sync.label, type(found).__name__)
+        logger.error(
+            "observable_by of %s returned %s, not a Q; the user may not watch", sync.label, type(found).__name__
+        )
         return None
     return found

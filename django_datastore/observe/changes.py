@@ -20,6 +20,8 @@ _LOOK_BACK = 1000
 """How many ids below the highest are watched for rows whose transaction commits late."""
 _GAP_SECONDS = 60.0
 """How long a missing id is waited for; after that its transaction was rolled back."""
+_MAX_GAPS = 10_000
+"""How many ids between what was read and the highest can be missing at once; more is a sequence that jumped."""
 _PAGE = 1000
 _CHUNK = 500
 
@@ -68,8 +70,9 @@ def prune(older_than: timedelta, using: str) -> int:
 class Reader:
     """Reads the log in order, and every row of it.
 
-    Ids are given out before commit: 6 may be visible before 5. A reader that only looked above the highest id it has seen
-    would miss 5, so it remembers the ids it has not seen below, and asks for them until they show up or are too old.
+    Ids are given out before commit: 6 may be visible before 5. A reader that only looked above the highest id it has
+    seen would miss 5, so it remembers the ids it has not seen below, and asks for them until they show up or are too
+    old.
     """
 
     def __init__(self, using: str, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -112,7 +115,7 @@ class Reader:
             self._gaps.pop(found, None)
         highest = max(seen, default=0)
         if highest > self.cursor:
-            self._expect(range(max(self.cursor + 1, highest - _LOOK_BACK + 1), highest), seen)
+            self._expect(range(max(self.cursor + 1, highest - _MAX_GAPS), highest), seen)
             self.cursor = highest
         oldest = self._clock() - _GAP_SECONDS
         self._gaps = {missing: since for missing, since in self._gaps.items() if since > oldest}

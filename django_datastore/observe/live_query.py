@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import copy
 from bisect import bisect_left, insort
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import itemgetter
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 from django.core.exceptions import EmptyResultSet, FieldError, ValidationError
@@ -42,7 +44,7 @@ class Item:
     record: WireRecord
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class State:
     """The rows of a live query at one moment."""
 
@@ -69,7 +71,7 @@ class State:
         return [fresh(self.items[key].element) for _, key in self.order]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Diff:
     """How a state became the next one."""
 
@@ -84,7 +86,7 @@ class Diff:
         return protocol.changes_body(self.upserts, self.deletes, is_synced=self.is_synced, cursor=self.cursor)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ObservedChange:
     """One committed change: DataStore's `{opType, element, model}`.
 
@@ -215,13 +217,10 @@ class LiveQuery:
         items = {key: item for key, item in state.items.items() if key not in gone} | changed
         order = [pair for pair in state.order if pair[1] not in gone and pair[1] not in changed]
         _put(order, changed)
-        upserts = sorted((bisect_left(order, (item.place, key)), item.record) for key, item in _placed(changed))
+        upserts = [(bisect_left(order, (item.place, key)), item.record) for key, item in changed.items()]
+        upserts.sort(key=itemgetter(0))
         after = State(self.sync, items, order, arrivals, is_synced, cursor)
         return after, Diff(tuple(upserts), tuple(gone), is_synced, cursor)
-
-
-def _placed(changed: dict[str, Item]) -> Iterable[tuple[str, Item]]:
-    return changed.items()
 
 
 def _put(order: list[tuple[Place, str]], changed: dict[str, Item]) -> None:

@@ -7,7 +7,11 @@
 
 `positions` says where each upsert stands once deletes and upserts were taken out of the list, in rising order. A key in
 `deletes` is the value of the key field, or the list of values of a composite key. An `error` with an id ends that
-subscription, unless its code is `duplicate_id` or `unknown_id`; the connection lives in any case.
+subscription, unless its code is `duplicate_id` or `unknown_id`; the connection lives in any case. The codes:
+
+    bad_message unknown_type duplicate_id unknown_id    the message itself
+    unknown_model forbidden bad_filter bad_sort         what it asks for
+    too_many too_slow unavailable                       this connection, or this site, now; worth another try later
 
 What many watchers get is made once as a body; `frame` adds the id of each one's subscription.
 """

@@ -1,0 +1,338 @@
+"""The browser's door: WebSocket connections watch through the hub, and processes tell each other of changes.
+
+A connection may watch what `observe.access` allows its user; that is asked anew with each subscription and every
+30 seconds. Announcements over the channel layer are nudges only: without them hubs find the changes by polling.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import logging
+import threading
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any, ClassVar, TypeAlias
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.layers import InMemoryChannelLayer, get_channel_layer
+from django.conf import settings
+from django.contrib import auth
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Q
+
+from django_datastore import registry
+from django_datastore.exceptions import InvalidPredicate, ModelNotRegistered
+from django_datastore.introspection import SyncedModel
+from django_datastore.observe import access, hub, protocol
+from django_datastore.observe.live_query import Diff, ObservedChange, State
+from django_datastore.observe.protocol import Observe, ObserveQuery, ProtocolError, Unsubscribe
+from django_datastore.observe.watching import ChangeWatcher, QueryWatcher, WatchClosed, WatcherTooSlow
+from django_datastore.predicates import graphql
+from django_datastore.predicates import sort as sorting
+
+logger = logging.getLogger(__name__)
+
+_GROUP = "django_datastore.changes"
+_SEND_TIMEOUT_SECONDS = 5.0
+_REJOIN_SECONDS = 6 * 3600.0
+"""Channel layers forget the members of a group after a day."""
+_MANY = 200
+"""Rows from which JSON is made beside the event loop."""
+
+Source: TypeAlias = State | Diff | ObservedChange
+
+_local = threading.local()
+_in_the_making: weakref.WeakKeyDictionary[Source, asyncio.Future[str]] = weakref.WeakKeyDictionary()
+
+
+@dataclass(eq=False)
+class _Subscription:
+    message: Observe | ObserveQuery
+    watcher: ChangeWatcher | QueryWatcher
+    task: asyncio.Task[None]
+
+    async def end(self) -> None:
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        await self.watcher.leave()
+
+
+class DataStoreConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
+    """One browser's connection. Speaks the messages of `observe.protocol`."""
+
+    channel_layer_alias = "no channel layer: connections are told by the hub"
+    max_subscriptions: ClassVar[int] = 100
+    """Things one connection may watch at a time."""
+    recheck_seconds: ClassVar[float] = 30.0
+    """How often it is asked whether the user may still watch."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve the connection; whatever ends it ends its subscriptions."""
+        self._subscriptions: dict[str, _Subscription] = {}
+        self._checking: asyncio.Task[None] | None = None
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if self._checking is not None:
+                self._checking.cancel()
+            ending = [self._subscriptions.pop(name).end() for name in list(self._subscriptions)]
+            await asyncio.gather(*ending, return_exceptions=True)
+
+    async def connect(self) -> None:
+        """Anybody may connect; what they may watch is decided by subscription."""
+        self._is_of_session = await _is_of_session(self.scope)
+        await self.accept()
+        await self._send(protocol.ready(self.max_subscriptions))
+        self._checking = asyncio.create_task(self._keep_checking())
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Follow one message, or say why not."""
+        try:
+            if text_data is None:
+                raise ProtocolError("bad_message", "Binary frames are not understood. Send JSON as text.")
+            message = protocol.parse(text_data)
+            if isinstance(message, Unsubscribe):
+                await self._unsubscribe(message)
+            else:
+                await self._subscribe(message)
+        except ProtocolError as exc:
+            await self._send(protocol.error(exc.code, str(exc), exc.subscription))
+
+    async def _subscribe(self, message: Observe | ObserveQuery) -> None:
+        if message.id in self._subscriptions:
+            raise ProtocolError(
+                "duplicate_id", f"The id {message.id!r} is in use on this connection.", subscription=message.id
+            )
+        if len(self._subscriptions) >= self.max_subscriptions:
+            raise ProtocolError(
+                "too_many",
+                f"A connection may watch {self.max_subscriptions} things at a time. Unsubscribe from some first.",
+                subscription=message.id,
+            )
+        watcher = await self._permitted(await self._user(), message)
+        self._start(message, watcher)
+
+    async def _unsubscribe(self, message: Unsubscribe) -> None:
+        found = self._subscriptions.pop(message.id, None)
+        if found is None:
+            raise ProtocolError(
+                "unknown_id", f"There is no subscription {message.id!r} on this connection.", subscription=message.id
+            )
+        await found.end()
+        await self._send(protocol.complete(message.id))
+
+    def _start(self, message: Observe | ObserveQuery, watcher: ChangeWatcher | QueryWatcher) -> None:
+        task = asyncio.create_task(self._pump(message.id, watcher))
+        self._subscriptions[message.id] = _Subscription(message, watcher, task)
+
+    async def _pump(self, subscription: str, watcher: ChangeWatcher | QueryWatcher) -> None:
+        """Carry what the hub has for one subscription to the browser."""
+        try:
+            while True:
+                try:
+                    body = await _body(await watcher.take())
+                except WatchClosed:
+                    return
+                except Exception as exc:  # whatever ended the watch, the browser is told in our words
+                    self._subscriptions.pop(subscription, None)
+                    await self._send(_ended(exc, subscription))
+                    return
+                await self._send(protocol.frame(subscription, body))
+        finally:
+            watcher.close()
+
+    async def _send(self, text: str) -> None:
+        try:
+            await self.send(text_data=text)
+        except OSError:  # the browser is gone; the server says so with its next message
+            logger.debug("A frame was not sent: the browser is gone")
+
+    # -- who may watch what ------------------------------------------------------------------------------------------
+
+    async def _user(self) -> Any:
+        return await _fresh_user(self.scope, of_session=self._is_of_session)
+
+    async def _permitted(self, user: Any, message: Observe | ObserveQuery) -> ChangeWatcher | QueryWatcher:
+        try:
+            sync, q = await database_sync_to_async(_allowed)(user, message)
+        except (ProtocolError, asyncio.CancelledError):
+            raise
+        except Exception as exc:  # a database that is away, a site's permission backend
+            logger.exception("It cannot be told who may watch %s", message.model)
+            raise ProtocolError(
+                "unavailable", "This cannot be watched right now. Try again later.", subscription=message.id
+            ) from exc
+        if isinstance(message, Observe):
+            return hub.get_hub().watch_changes(sync, q)
+        return hub.get_hub().watch_query(sync, q, message.sort)
+
+    async def _keep_checking(self) -> None:
+        while True:
+            await asyncio.sleep(self.recheck_seconds)
+            if self._subscriptions:
+                try:
+                    await self._recheck()
+                except Exception:  # a database that is away sends nothing either; the next check decides
+                    logger.warning("The permissions of a connection could not be checked", exc_info=True)
+
+    async def _recheck(self) -> None:
+        user = await self._user()
+        for found in list(self._subscriptions.values()):
+            name = found.message.id
+            try:
+                watcher = await self._permitted(user, found.message)
+                identity = await database_sync_to_async(watcher.watched.identity)()
+            except ProtocolError as exc:
+                if exc.code != "unavailable" and self._is_current(found):
+                    del self._subscriptions[name]
+                    await found.end()
+                    await self._send(protocol.error(exc.code, str(exc), name))
+                continue
+            if self._is_current(found) and identity != found.watcher.identity:
+                await found.end()
+                self._start(found.message, watcher)
+
+    def _is_current(self, found: _Subscription) -> bool:
+        return self._subscriptions.get(found.message.id) is found
+
+
+def _allowed(user: Any, message: Observe | ObserveQuery) -> tuple[SyncedModel, Q]:
+    """The model and the rows a message asks for, as far as the user may watch them; raises `ProtocolError`."""
+    try:
+        sync = registry.get(message.model)
+    except ModelNotRegistered as exc:
+        raise ProtocolError("unknown_model", _unknown(user, message.model), subscription=message.id) from exc
+    watchable = access.observable(user, sync)
+    if watchable is None:
+        raise ProtocolError("forbidden", f"You may not watch {message.model!r}.", subscription=message.id)
+    try:
+        wanted = graphql.from_filter(message.filter, sync)
+    except InvalidPredicate as exc:
+        raise ProtocolError("bad_filter", str(exc), subscription=message.id) from exc
+    try:
+        sorting.parse(list(message.sort) if isinstance(message, ObserveQuery) else [], sync)
+    except InvalidPredicate as exc:
+        raise ProtocolError("bad_sort", str(exc), subscription=message.id) from exc
+    return sync, wanted & watchable
+
+
+def _unknown(user: Any, name: str) -> str:
+    """Says what there is, but only of what the user may see."""
+    known = [sync.name for sync in registry.all() if access.observable(user, sync) is not None]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"There is no model {name!r:.80} to watch.{hint}"
+
+
+def _ended(exc: Exception, subscription: str) -> str:
+    match exc:
+        case InvalidPredicate():
+            return protocol.error("bad_filter", str(exc), subscription)
+        case WatcherTooSlow():
+            return protocol.error("too_slow", str(exc), subscription)
+    logger.error("A subscription ended with an error", exc_info=exc)
+    return protocol.error("unavailable", "This cannot be watched right now. Try again later.", subscription)
+
+
+@database_sync_to_async
+def _is_of_session(scope: Any) -> bool:
+    """Whether the user is who the session says, and not who another middleware says."""
+    user, session = scope.get("user"), scope.get("session")
+    if user is None or session is None or not user.is_authenticated:
+        return False
+    return bool(session.get(auth.SESSION_KEY) == str(user.pk))
+
+
+@database_sync_to_async
+def _fresh_user(scope: Any, *, of_session: bool) -> Any:
+    """The connection's user as of now: logged out, disabled or given other permissions meanwhile."""
+    user = scope.get("user")
+    if user is None or not user.is_authenticated:
+        return user if user is not None else AnonymousUser()
+    if of_session:
+        store = import_module(settings.SESSION_ENGINE).SessionStore(scope["session"].session_key)
+        return auth.get_user(SimpleNamespace(session=store))  # type: ignore[arg-type]  # it looks at nothing else
+    return auth.get_user_model()._default_manager.filter(pk=user.pk).first() or AnonymousUser()
+
+
+async def _body(source: Source) -> str:
+    """The JSON text, made once for everybody it is for; large ones beside the event loop."""
+    if "body" in vars(source) or _size(source) < _MANY:
+        return source.body
+    making = _in_the_making.get(source)
+    if making is None:
+        making = asyncio.get_running_loop().run_in_executor(None, lambda: source.body)
+        _in_the_making[source] = making
+    return await asyncio.shield(making)
+
+
+def _size(source: Source) -> int:
+    match source:
+        case State():
+            return len(source.items)
+        case Diff():
+            return len(source.upserts)
+    return 1
+
+
+# -- announcements ---------------------------------------------------------------------------------------------------
+
+
+def announce_changes() -> None:
+    """Something was committed: wake this process's hubs, and through the channel layer those of others.
+
+    Called in the announcer's thread, which keeps one event loop: a channel layer opens its connections anew for each.
+    """
+    hub.wake_all()
+    layer = _shared_layer()
+    if layer is None:
+        return
+    if not hasattr(_local, "runner"):
+        _local.runner = asyncio.Runner()
+    _local.runner.run(_announce(layer))
+
+
+async def _announce(layer: Any) -> None:
+    await asyncio.wait_for(layer.group_send(_GROUP, {"type": "changes"}), _SEND_TIMEOUT_SECONDS)
+
+
+async def listen_to_layer(wake: Callable[[], None]) -> None:
+    """Calls `wake` when another process announces changes; returns at once where there is no channel layer."""
+    layer = _shared_layer()
+    delay_seconds = 1.0
+    while layer is not None:
+        try:
+            await _listen(layer, wake)
+            delay_seconds = 1.0
+        except Exception:  # whatever a channel layer raises when its server is away
+            logger.warning("The channel layer cannot be heard; the hub polls until it can", exc_info=True)
+            await asyncio.sleep(delay_seconds)
+            delay_seconds = min(30.0, delay_seconds * 2)
+
+
+async def _listen(layer: Any, wake: Callable[[], None]) -> None:
+    channel = await layer.new_channel()
+    await layer.group_add(_GROUP, channel)
+    try:
+        async with asyncio.timeout(_REJOIN_SECONDS):
+            while True:
+                await layer.receive(channel)
+                wake()
+    except TimeoutError:
+        return
+    finally:
+        await layer.group_discard(_GROUP, channel)
+
+
+def _shared_layer() -> Any:
+    """The channel layer, if there is one that other processes hear."""
+    layer = get_channel_layer()
+    return None if isinstance(layer, InMemoryChannelLayer) else layer
+
+
+hub.accompany(listen_to_layer)
