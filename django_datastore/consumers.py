@@ -11,7 +11,6 @@ import difflib
 import logging
 import threading
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from types import SimpleNamespace
@@ -29,11 +28,12 @@ from django_datastore import registry
 from django_datastore.exceptions import InvalidPredicate, ModelNotRegistered
 from django_datastore.introspection import SyncedModel
 from django_datastore.observe import access, hub, protocol
-from django_datastore.observe.live_query import Diff, ObservedChange, State
+from django_datastore.observe.hub import Overrun, Watcher
+from django_datastore.observe.live_query import Diff, ObservedChange, Selection, State
 from django_datastore.observe.protocol import Observe, ObserveQuery, ProtocolError, Unsubscribe
-from django_datastore.observe.watching import ChangeWatcher, QueryWatcher, WatchClosed, WatcherTooSlow
 from django_datastore.predicates import graphql
 from django_datastore.predicates import sort as sorting
+from django_datastore.storage.transactions import outbox_alias
 
 logger = logging.getLogger(__name__)
 
@@ -50,16 +50,25 @@ _local = threading.local()
 _in_the_making: weakref.WeakKeyDictionary[Source, asyncio.Future[str]] = weakref.WeakKeyDictionary()
 
 
+@dataclass(frozen=True)
+class _Permit:
+    """What a message asks for, as far as its user may watch it."""
+
+    sync: SyncedModel
+    q: Q
+    identity: tuple[str, ...]
+    """The rows in the database's words: what tells whether a later permit allows the same."""
+
+
 @dataclass(eq=False)
 class _Subscription:
     message: Observe | ObserveQuery
-    watcher: ChangeWatcher | QueryWatcher
+    permit: _Permit
     task: asyncio.Task[None]
 
     async def end(self) -> None:
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
-        await self.watcher.leave()
 
 
 class DataStoreConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
@@ -74,21 +83,24 @@ class DataStoreConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channe
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve the connection; whatever ends it ends its subscriptions."""
         self._subscriptions: dict[str, _Subscription] = {}
-        self._checking: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        ear = _ear()
+        ear.join()
         try:
             await super().__call__(scope, receive, send)
         finally:
-            if self._checking is not None:
-                self._checking.cancel()
+            for task in self._tasks:
+                task.cancel()
             ending = [self._subscriptions.pop(name).end() for name in list(self._subscriptions)]
-            await asyncio.gather(*ending, return_exceptions=True)
+            await asyncio.gather(*self._tasks, *ending, return_exceptions=True)
+            await ear.leave()
 
     async def connect(self) -> None:
         """Anybody may connect; what they may watch is decided by subscription."""
-        self._is_of_session = await _is_of_session(self.scope)
+        self._is_of_session = await database_sync_to_async(_is_of_session)(self.scope)
         await self.accept()
         await self._send(protocol.ready(self.max_subscriptions))
-        self._checking = asyncio.create_task(self._keep_checking())
+        self._tasks.append(asyncio.create_task(self._keep_checking()))
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Follow one message, or say why not."""
@@ -114,8 +126,7 @@ class DataStoreConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channe
                 f"A connection may watch {self.max_subscriptions} things at a time. Unsubscribe from some first.",
                 subscription=message.id,
             )
-        watcher = await self._permitted(await self._user(), message)
-        self._start(message, watcher)
+        self._start(message, await self._permit(await self._user(), message))
 
     async def _unsubscribe(self, message: Unsubscribe) -> None:
         found = self._subscriptions.pop(message.id, None)
@@ -126,25 +137,23 @@ class DataStoreConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channe
         await found.end()
         await self._send(protocol.complete(message.id))
 
-    def _start(self, message: Observe | ObserveQuery, watcher: ChangeWatcher | QueryWatcher) -> None:
-        task = asyncio.create_task(self._pump(message.id, watcher))
-        self._subscriptions[message.id] = _Subscription(message, watcher, task)
+    def _start(self, message: Observe | ObserveQuery, permit: _Permit) -> None:
+        task = asyncio.create_task(self._pump(message, permit))
+        self._subscriptions[message.id] = _Subscription(message, permit, task)
 
-    async def _pump(self, subscription: str, watcher: ChangeWatcher | QueryWatcher) -> None:
-        """Carry what the hub has for one subscription to the browser."""
+    async def _pump(self, message: Observe | ObserveQuery, permit: _Permit) -> None:
+        """Carry what the hub has for one subscription to the browser, until that ends it or cannot go on."""
+        watcher: Watcher | None = None
         try:
+            watcher = await _watch(message, permit)
             while True:
-                try:
-                    body = await _body(await watcher.take())
-                except WatchClosed:
-                    return
-                except Exception as exc:  # whatever ended the watch, the browser is told in our words
-                    self._subscriptions.pop(subscription, None)
-                    await self._send(_ended(exc, subscription))
-                    return
-                await self._send(protocol.frame(subscription, body))
+                await self._send(protocol.frame(message.id, await _body(await watcher.next())))
+        except Exception as exc:  # whatever ended the watch, the browser is told in our words
+            self._subscriptions.pop(message.id, None)
+            await self._send(_ended(exc, message.id))
         finally:
-            watcher.close()
+            if watcher is not None:
+                await hub.get_hub().release(watcher)
 
     async def _send(self, text: str) -> None:
         try:
@@ -155,21 +164,19 @@ class DataStoreConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channe
     # -- who may watch what ------------------------------------------------------------------------------------------
 
     async def _user(self) -> Any:
-        return await _fresh_user(self.scope, of_session=self._is_of_session)
+        return await database_sync_to_async(_fresh_user)(self.scope, of_session=self._is_of_session)
 
-    async def _permitted(self, user: Any, message: Observe | ObserveQuery) -> ChangeWatcher | QueryWatcher:
+    async def _permit(self, user: Any, message: Observe | ObserveQuery) -> _Permit:
         try:
-            sync, q = await database_sync_to_async(_allowed)(user, message)
-        except (ProtocolError, asyncio.CancelledError):
+            permit: _Permit = await database_sync_to_async(_allowed)(user, message)
+            return permit
+        except ProtocolError:
             raise
         except Exception as exc:  # a database that is away, a site's permission backend
             logger.exception("It cannot be told who may watch %s", message.model)
             raise ProtocolError(
                 "unavailable", "This cannot be watched right now. Try again later.", subscription=message.id
             ) from exc
-        if isinstance(message, Observe):
-            return hub.get_hub().watch_changes(sync, q)
-        return hub.get_hub().watch_query(sync, q, message.sort)
 
     async def _keep_checking(self) -> None:
         while True:
@@ -183,26 +190,30 @@ class DataStoreConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channe
     async def _recheck(self) -> None:
         user = await self._user()
         for found in list(self._subscriptions.values()):
-            name = found.message.id
             try:
-                watcher = await self._permitted(user, found.message)
-                identity = await database_sync_to_async(watcher.watched.identity)()
+                permit = await self._permit(user, found.message)
             except ProtocolError as exc:
                 if exc.code != "unavailable" and self._is_current(found):
-                    del self._subscriptions[name]
+                    del self._subscriptions[found.message.id]
                     await found.end()
-                    await self._send(protocol.error(exc.code, str(exc), name))
+                    await self._send(protocol.error(exc.code, str(exc), found.message.id))
                 continue
-            if self._is_current(found) and identity != found.watcher.identity:
+            if self._is_current(found) and permit.identity != found.permit.identity:
                 await found.end()
-                self._start(found.message, watcher)
+                self._start(found.message, permit)
 
     def _is_current(self, found: _Subscription) -> bool:
         return self._subscriptions.get(found.message.id) is found
 
 
-def _allowed(user: Any, message: Observe | ObserveQuery) -> tuple[SyncedModel, Q]:
-    """The model and the rows a message asks for, as far as the user may watch them; raises `ProtocolError`."""
+async def _watch(message: Observe | ObserveQuery, permit: _Permit) -> Watcher:
+    if isinstance(message, Observe):
+        return await hub.get_hub().watch_changes(permit.sync, permit.q)
+    return await hub.get_hub().watch_query(permit.sync, permit.q, message.sort)
+
+
+def _allowed(user: Any, message: Observe | ObserveQuery) -> _Permit:
+    """What a message asks for, as far as the user may watch it; raises `ProtocolError`."""
     try:
         sync = registry.get(message.model)
     except ModelNotRegistered as exc:
@@ -211,14 +222,15 @@ def _allowed(user: Any, message: Observe | ObserveQuery) -> tuple[SyncedModel, Q
     if watchable is None:
         raise ProtocolError("forbidden", f"You may not watch {message.model!r}.", subscription=message.id)
     try:
-        wanted = graphql.from_filter(message.filter, sync)
+        q = graphql.from_filter(message.filter, sync) & watchable
+        identity = Selection(sync, q, outbox_alias()).identity()
     except InvalidPredicate as exc:
         raise ProtocolError("bad_filter", str(exc), subscription=message.id) from exc
     try:
         sorting.parse(list(message.sort) if isinstance(message, ObserveQuery) else [], sync)
     except InvalidPredicate as exc:
         raise ProtocolError("bad_sort", str(exc), subscription=message.id) from exc
-    return sync, wanted & watchable
+    return _Permit(sync, q, identity)
 
 
 def _unknown(user: Any, name: str) -> str:
@@ -233,13 +245,12 @@ def _ended(exc: Exception, subscription: str) -> str:
     match exc:
         case InvalidPredicate():
             return protocol.error("bad_filter", str(exc), subscription)
-        case WatcherTooSlow():
+        case Overrun():
             return protocol.error("too_slow", str(exc), subscription)
     logger.error("A subscription ended with an error", exc_info=exc)
     return protocol.error("unavailable", "This cannot be watched right now. Try again later.", subscription)
 
 
-@database_sync_to_async
 def _is_of_session(scope: Any) -> bool:
     """Whether the user is who the session says, and not who another middleware says."""
     user, session = scope.get("user"), scope.get("session")
@@ -248,7 +259,6 @@ def _is_of_session(scope: Any) -> bool:
     return bool(session.get(auth.SESSION_KEY) == str(user.pk))
 
 
-@database_sync_to_async
 def _fresh_user(scope: Any, *, of_session: bool) -> Any:
     """The connection's user as of now: logged out, disabled or given other permissions meanwhile."""
     user = scope.get("user")
@@ -288,7 +298,7 @@ def announce_changes() -> None:
 
     Called in the announcer's thread, which keeps one event loop: a channel layer opens its connections anew for each.
     """
-    hub.wake_all()
+    hub.wake()
     layer = _shared_layer()
     if layer is None:
         return
@@ -301,13 +311,43 @@ async def _announce(layer: Any) -> None:
     await asyncio.wait_for(layer.group_send(_GROUP, {"type": "changes"}), _SEND_TIMEOUT_SECONDS)
 
 
-async def listen_to_layer(wake: Callable[[], None]) -> None:
-    """Calls `wake` when another process announces changes; returns at once where there is no channel layer."""
-    layer = _shared_layer()
+class _Ear:
+    """Hears other processes' announcements for one event loop, while browsers are connected to it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._connections = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def join(self) -> None:
+        self._connections += 1
+        if self._task is None and (layer := _shared_layer()) is not None:
+            self._task = self._loop.create_task(_keep_listening(layer), name="datastore-ear")
+
+    async def leave(self) -> None:
+        self._connections -= 1
+        if self._connections:
+            return
+        _ears.pop(self._loop, None)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+
+_ears: dict[asyncio.AbstractEventLoop, _Ear] = {}
+
+
+def _ear() -> _Ear:
+    """The ear of the running event loop; it is gone with the last connection."""
+    loop = asyncio.get_running_loop()
+    return _ears.setdefault(loop, _Ear(loop))
+
+
+async def _keep_listening(layer: Any) -> None:
     delay_seconds = 1.0
-    while layer is not None:
+    while True:
         try:
-            await _listen(layer, wake)
+            await _listen(layer)
             delay_seconds = 1.0
         except Exception:  # whatever a channel layer raises when its server is away
             logger.warning("The channel layer cannot be heard; the hub polls until it can", exc_info=True)
@@ -315,14 +355,14 @@ async def listen_to_layer(wake: Callable[[], None]) -> None:
             delay_seconds = min(30.0, delay_seconds * 2)
 
 
-async def _listen(layer: Any, wake: Callable[[], None]) -> None:
+async def _listen(layer: Any) -> None:
     channel = await layer.new_channel()
     await layer.group_add(_GROUP, channel)
     try:
         async with asyncio.timeout(_REJOIN_SECONDS):
             while True:
                 await layer.receive(channel)
-                wake()
+                hub.wake()
     except TimeoutError:
         return
     finally:
@@ -333,6 +373,3 @@ def _shared_layer() -> Any:
     """The channel layer, if there is one that other processes hear."""
     layer = get_channel_layer()
     return None if isinstance(layer, InMemoryChannelLayer) else layer
-
-
-hub.accompany(listen_to_layer)

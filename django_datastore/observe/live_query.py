@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import itemgetter
-from operator import itemgetter
 from typing import Any, TypeAlias
 
 from django.core.exceptions import EmptyResultSet, FieldError, ValidationError
