@@ -16,6 +16,8 @@ from kombu.utils.json import dumps
 
 SCHEME = "files"
 """What a broker URL begins with: `files://`."""
+PATIENCE_SECONDS = 0.3
+"""How long a consumer waits for a message before it looks for something else to do."""
 
 
 class Channel(filesystem.Channel):
@@ -33,6 +35,10 @@ class Transport(filesystem.Transport):
     """kombu's transport with that channel."""
 
     Channel = Channel
+
+    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+        """Waits for a message, but not for long: a worker hears a signal to stop only in between."""
+        super().drain_events(connection, timeout=timeout and min(timeout, PATIENCE_SECONDS))
 
 
 def register() -> None:

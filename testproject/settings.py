@@ -122,6 +122,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = bool(REDIS_URL)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE = {"datastore-sweep": {"task": "django_datastore.sweep", "schedule": 5.0}}
+CELERY_BEAT_MAX_LOOP_INTERVAL = 0.5  # beat looks for a stop signal this often
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 
 if REDIS_URL:

@@ -101,7 +101,7 @@ def processes(places: Places) -> Processes:
     listener = Process(
         "listener",
         [*manage, "datastore_listen"],
-        answers=lambda: "live" in listener.printed() or listener.printed()[-200:],
+        answers=lambda: "listener: live" in listener.printed() or listener.printed()[-200:],
         describe=lambda: "subscribed and in sync",
     )
     web = Process(
