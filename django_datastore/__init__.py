@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-__version__ = "0.1.0.dev0"
+from django_datastore.types import VERSION
+
+__version__ = VERSION
 
 if TYPE_CHECKING:
     from django.db.models import Model

@@ -5,6 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, TypeAlias
 
+VERSION = "0.1.0.dev0"
+"""The version of this package; everything else that names it reads it here."""
+
 WireRecord: TypeAlias = dict[str, Any]
 """One record as AppSync sends it: wire names to JSON values, with `_version`, `_lastChangedAt` and `_deleted`."""
 

@@ -95,7 +95,7 @@ DATABASE_ROUTERS = ["django_datastore.appsync_local.routers.AppSyncLocalRouter"]
 
 APPSYNC_URL = os.environ.get("APPSYNC_URL", "http://127.0.0.1:8001/graphql")
 """Where the local server listens. The demo's other device talks to it directly."""
-DATASTORE = {
+DATASTORE: dict[str, Any] = {
     "ENDPOINT": os.environ.get("APPSYNC_ENDPOINT", APPSYNC_URL),
     "AUTH_MODE": "API_KEY",
     "API_KEY": os.environ.get("APPSYNC_API_KEY", "da2-local"),

@@ -8,25 +8,19 @@ from typing import Any
 import pytest
 
 from django_datastore import registry
-from django_datastore.appsync_local.server import LocalServer
-from django_datastore.sync import engine
 from django_datastore.sync.engine import Engine
+from django_datastore.testing import LocalAppSync, connected
 
 
 @pytest.fixture
-def appsync() -> Iterator[LocalServer]:
+def appsync() -> Iterator[LocalAppSync]:
     """A local server of its own, serving the registered models."""
-    with LocalServer(registry.as_schema()) as server:
+    with LocalAppSync(registry.as_schema()) as server:
         yield server
 
 
 @pytest.fixture
-def site(appsync: LocalServer, settings: Any, transactional_db: Any) -> Engine:
+def site(appsync: LocalAppSync, transactional_db: Any) -> Iterator[Engine]:
     """This site's engine, connected to `appsync`."""
-    settings.DATASTORE = {
-        "ENDPOINT": appsync.url,
-        "API_KEY": appsync.api_key,
-        "REQUEST_TIMEOUT_SECONDS": 5.0,
-        "LEASE_SECONDS": 10.0,
-    }
-    return engine.current()
+    with connected(appsync, REQUEST_TIMEOUT_SECONDS=5.0, LEASE_SECONDS=10.0) as engine:
+        yield engine

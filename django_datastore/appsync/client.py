@@ -18,21 +18,20 @@ from gql import GraphQLRequest
 from gql.transport import httpx as gql_httpx
 from graphql import ExecutionResult
 
-from django_datastore import __version__
 from django_datastore.appsync import errors, redaction
 from django_datastore.appsync.auth import Auth
 from django_datastore.appsync.endpoint import Endpoint
 from django_datastore.appsync.errors import AnswerRefused, Attempt
 from django_datastore.appsync.verdicts import DELTA_SYNC_WRITE_ERROR
 from django_datastore.exceptions import SyncError
-from django_datastore.types import WireRecord
+from django_datastore.types import VERSION, WireRecord
 
 logger = logging.getLogger(__name__)
 
 httpx: Any = vars(gql_httpx)["httpx"]
 """The library gql chose: httpx, or httpx2 where newer gql finds it."""
 
-USER_AGENT = f"django-datastore/{__version__}"
+USER_AGENT = f"django-datastore/{VERSION}"
 
 
 @dataclass(frozen=True, slots=True)

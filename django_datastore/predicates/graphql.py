@@ -13,8 +13,8 @@ from django.db import connections, models, router
 from django.db.models import Q
 
 from django_datastore.exceptions import InvalidPredicate
-from django_datastore.introspection import FieldBinding, SyncedModel
 from django_datastore.predicates import lookups
+from django_datastore.predicates.columns import Column, Columns
 
 Filter: TypeAlias = dict[str, Any]
 
@@ -32,7 +32,7 @@ OPERATORS = (
 """What a filter may say about a field."""
 
 
-def to_filter(q: Q, sync: SyncedModel) -> Filter | None:
+def to_filter(q: Q, sync: Columns) -> Filter | None:
     """The predicate as GraphQL filter in Amplify's shape; None if it lets everything through.
 
     Raises `InvalidPredicate` for fields that are not synced, related models and lookups that Amplify has no word for.
@@ -40,7 +40,7 @@ def to_filter(q: Q, sync: SyncedModel) -> Filter | None:
     return _rooted(_translate(q, sync, without=frozenset()))
 
 
-def to_condition(q: Q, sync: SyncedModel) -> Filter | None:
+def to_condition(q: Q, sync: Columns) -> Filter | None:
     """The predicate as condition of a mutation: a filter without the key's fields, which AppSync has beside it."""
     return _rooted(_translate(q, sync, without=frozenset(item.wire_name for item in sync.key_bindings)))
 
@@ -52,7 +52,7 @@ def _rooted(found: Filter | None) -> Filter | None:
     return {"and": [found]}
 
 
-def _translate(node: Any, sync: SyncedModel, without: frozenset[str]) -> Filter | None:
+def _translate(node: Any, sync: Columns, without: frozenset[str]) -> Filter | None:
     if isinstance(node, tuple):
         return _condition(node, sync, without)
     if not isinstance(node, Q):
@@ -74,7 +74,7 @@ def _negated(found: Filter) -> Filter:
     return {"not": found}
 
 
-def _condition(child: tuple[str, Any], sync: SyncedModel, without: frozenset[str]) -> Filter | None:
+def _condition(child: tuple[str, Any], sync: Columns, without: frozenset[str]) -> Filter | None:
     leaf = lookups.leaf(sync.model, *child)
     if len(leaf.path) > 1:
         raise InvalidPredicate(
@@ -98,7 +98,7 @@ def _condition(child: tuple[str, Any], sync: SyncedModel, without: frozenset[str
     return {name: {_WORDS[leaf.lookup]: _wire(binding, leaf.value, leaf.text)}}
 
 
-def _any_of(leaf: lookups.Leaf, binding: FieldBinding) -> Filter:
+def _any_of(leaf: lookups.Leaf, binding: Column) -> Filter:
     """AppSync's filter inputs have no `in`; an `or` of `eq` says the same to every input."""
     values = [_wire(binding, item, leaf.text) for item in leaf.value if item is not None]
     if not values:
@@ -107,7 +107,7 @@ def _any_of(leaf: lookups.Leaf, binding: FieldBinding) -> Filter:
     return parts[0] if len(parts) == 1 else {"or": parts}
 
 
-def _contains(leaf: lookups.Leaf, binding: FieldBinding) -> Filter:
+def _contains(leaf: lookups.Leaf, binding: Column) -> Filter:
     if not binding.schema.is_list:
         return {binding.wire_name: {"contains": _wire(binding, leaf.value, leaf.text)}}
     values = leaf.value if isinstance(leaf.value, list | tuple) else [leaf.value]
@@ -115,7 +115,7 @@ def _contains(leaf: lookups.Leaf, binding: FieldBinding) -> Filter:
     return parts[0] if len(parts) == 1 else {"and": parts}
 
 
-def _wire(binding: FieldBinding, value: Any, text: str) -> Any:
+def _wire(binding: Column, value: Any, text: str) -> Any:
     if isinstance(value, models.Model):
         value = value.pk
     try:
@@ -124,7 +124,7 @@ def _wire(binding: FieldBinding, value: Any, text: str) -> Any:
         raise InvalidPredicate(f"The condition {text!r} cannot take {value!r}: {exc}") from exc
 
 
-def from_filter(found: object, sync: SyncedModel) -> Q:
+def from_filter(found: object, sync: Columns) -> Q:
     """Filter JSON as `Q`. Fields are those of the model itself; an empty group matches everything.
 
     Raises `InvalidPredicate` that says what is wrong and what is allowed.
@@ -135,7 +135,7 @@ def from_filter(found: object, sync: SyncedModel) -> Q:
 class _Parser:
     """Reads one filter, within limits, as it comes from outside."""
 
-    def __init__(self, sync: SyncedModel) -> None:
+    def __init__(self, sync: Columns) -> None:
         self.sync = sync
         self.conditions = 0
 
@@ -192,7 +192,7 @@ class _Parser:
             q &= self._condition(binding, operator, operand)
         return q
 
-    def _condition(self, binding: FieldBinding, operator: str, operand: Any) -> Q:
+    def _condition(self, binding: Column, operator: str, operand: Any) -> Q:
         if operator not in OPERATORS:
             raise InvalidPredicate(
                 f"No operator {operator!r} on {binding.wire_name!r}. Allowed: {', '.join(OPERATORS)}."
@@ -217,7 +217,7 @@ class _Parser:
                 return self._text(binding, operator, operand)
         return Q(**{f"{name}__{_COMPARISONS[operator]}": self._value(binding, operator, operand)})
 
-    def _value(self, binding: FieldBinding, operator: str, operand: Any) -> Any:
+    def _value(self, binding: Column, operator: str, operand: Any) -> Any:
         place = f"{binding.wire_name!r}: {operator!r}"
         if binding.schema.is_list or binding.schema.type == "AWSJSON":
             raise InvalidPredicate(f"{place} cannot compare lists or JSON; 'contains', null and attributeExists can.")
@@ -228,7 +228,7 @@ class _Parser:
         except (ArithmeticError, TypeError, ValueError) as exc:
             raise InvalidPredicate(f"{place} takes a value of type {binding.schema.type}: {exc}") from exc
 
-    def _any_of(self, binding: FieldBinding, operator: str, operand: Any) -> Q:
+    def _any_of(self, binding: Column, operator: str, operand: Any) -> Q:
         if not isinstance(operand, list):
             raise InvalidPredicate(f"{binding.wire_name!r}: {operator!r} takes a list, not {operand!r:.80}.")
         self.conditions += len(operand)
@@ -236,13 +236,13 @@ class _Parser:
         q = Q(**{f"{binding.attname}__in": values})
         return q | Q(**{f"{binding.attname}__isnull": True}) if None in operand else q
 
-    def _pair(self, binding: FieldBinding, operand: Any) -> tuple[Any, Any]:
+    def _pair(self, binding: Column, operand: Any) -> tuple[Any, Any]:
         if not isinstance(operand, list) or len(operand) != 2:
             raise InvalidPredicate(f"{binding.wire_name!r}: 'between' takes a list of two values, not {operand!r:.80}.")
         low, high = (self._value(binding, "between", item) for item in operand)
         return low, high
 
-    def _text(self, binding: FieldBinding, operator: str, operand: Any) -> Q:
+    def _text(self, binding: Column, operator: str, operand: Any) -> Q:
         if binding.schema.is_list and operator == "contains":
             return self._member(binding, operand)
         if not isinstance(binding.field, lookups.TEXT_FIELDS) or not isinstance(operand, str):
@@ -252,7 +252,7 @@ class _Parser:
             )
         return Q(**{f"{binding.attname}__{_TEXT[operator]}": operand})
 
-    def _member(self, binding: FieldBinding, operand: Any) -> Q:
+    def _member(self, binding: Column, operand: Any) -> Q:
         connection = connections[router.db_for_read(self.sync.model)]
         if not getattr(connection.features, "supports_json_field_contains", False):
             raise InvalidPredicate(

@@ -116,7 +116,7 @@ def _path(model: type[models.Model], text: str) -> tuple[tuple[models.Field[Any,
         path.append(item)
         if not isinstance(item, models.ForeignKey) or not _goes_on(item, rest[0] if rest else ""):
             break
-        current = item.related_model  # type: ignore[assignment]  # a class once the apps are loaded
+        current = item.related_model
     if isinstance(path[-1], models.ForeignKey) and rest and rest[0] in ("pk", path[-1].target_field.name):
         del rest[0]
     return tuple(path), rest
@@ -128,7 +128,7 @@ def _goes_on(item: models.ForeignKey[Any, Any], following: str) -> bool:
         return False
     related = item.related_model
     try:
-        related._meta.get_field(following)  # type: ignore[union-attr]  # a class once the apps are loaded
+        related._meta.get_field(following)
     except FieldDoesNotExist:
         return False
     return True

@@ -15,14 +15,14 @@ from django.db.models import F
 from django.db.models.expressions import OrderBy
 
 from django_datastore.exceptions import InvalidPredicate
-from django_datastore.introspection import FieldBinding, SyncedModel
+from django_datastore.predicates.columns import Column, Columns
 
 
 @dataclass(frozen=True)
 class Sort:
     """A checked sort order."""
 
-    terms: tuple[tuple[FieldBinding, bool], ...] = ()
+    terms: tuple[tuple[Column, bool], ...] = ()
     """The fields in order of weight, each with whether it goes down."""
 
     def __bool__(self) -> bool:
@@ -49,14 +49,14 @@ class Sort:
         )
 
 
-def parse(sort: Sequence[str] | None, sync: SyncedModel) -> Sort:
+def parse(sort: Sequence[str] | None, sync: Columns) -> Sort:
     """Checks a sort order; `InvalidPredicate` naming what is wrong with it."""
     if isinstance(sort, str) or not isinstance(sort or [], list | tuple):
         raise InvalidPredicate(f"A sort order is a list of field names such as ['-rating', 'title'], not {sort!r}.")
     return Sort(tuple(_term(name, sync) for name in sort or []))
 
 
-def _term(name: object, sync: SyncedModel) -> tuple[FieldBinding, bool]:
+def _term(name: object, sync: Columns) -> tuple[Column, bool]:
     if not isinstance(name, str) or not name.lstrip("-"):
         raise InvalidPredicate(f"A sort order names fields such as '-rating', not {name!r}.")
     binding = sync.binding(name.removeprefix("-"))

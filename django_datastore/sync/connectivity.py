@@ -7,12 +7,15 @@ on top of what changed elsewhere meanwhile.
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from django_datastore import events
-from django_datastore.sync import lease, reachability
+from django_datastore.sync import backoff, lease, reachability
 
 logger = logging.getLogger(__name__)
 
+_PROBE_CAP_MS = 15_000
+"""How long at most until the next look whether AppSync is back."""
 LISTENER = "listener"
 """The lease of the process that holds the subscriptions."""
 
@@ -29,7 +32,7 @@ def is_listening() -> bool:
 
 def went_offline() -> None:
     """A request found AppSync unreachable, or a socket was lost."""
-    if reachability.failed():
+    if reachability.failed(partial(backoff.delay, cap_ms=_PROBE_CAP_MS)):
         logger.warning("AppSync cannot be reached; what is written waits in the outbox.", extra={"action": "offline"})
         events.send(events.network_status, active=False)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -10,11 +11,8 @@ from django.utils.dateparse import parse_datetime
 
 from django_datastore.models import Setting
 from django_datastore.storage.transactions import outbox_alias, write_transaction
-from django_datastore.sync import backoff
 
 _KEY = "reachability"
-_PROBE_CAP_MS = 15_000
-"""How long at most until the next look whether AppSync is back."""
 
 
 def is_unreachable() -> bool:
@@ -31,16 +29,19 @@ def may_probe(now: datetime | None = None) -> bool:
     return at is None or at <= (now or timezone.now())
 
 
-def failed(now: datetime | None = None) -> bool:
-    """A request found AppSync unreachable. Returns whether that is news."""
-    now = now or timezone.now()
+def failed(pause: Callable[[int], timedelta]) -> bool:
+    """A request found AppSync unreachable. Returns whether that is news.
+
+    `pause` says how long to wait after that many failures in a row.
+    """
+    now = timezone.now()
     using = outbox_alias()
     with write_transaction(using):
         row = Setting.objects.using(using).select_for_update().filter(pk=_KEY).first()
         state: dict[str, Any] = row.value if row and row.value else {"failures": 0}
         is_news = bool(state["failures"] == 0)
         state["failures"] += 1
-        state["next_probe_at"] = (now + backoff.delay(state["failures"], cap_ms=_PROBE_CAP_MS)).isoformat()
+        state["next_probe_at"] = (now + pause(state["failures"])).isoformat()
         Setting.objects.using(using).update_or_create(key=_KEY, defaults={"value": state})
     return is_news
 
