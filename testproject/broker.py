@@ -23,7 +23,7 @@ PATIENCE_SECONDS = 0.3
 class Channel(filesystem.Channel):
     """kombu's channel, but a message appears at once and whole."""
 
-    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:
+    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]  # as kombu calls it
         name = f"{round(monotonic() * 1000)}_{uuid.uuid4()}.{queue}.msg"
         folder = Path(self.data_folder_out)
         unfinished = folder / f"{name}.unfinished"
@@ -36,7 +36,9 @@ class Transport(filesystem.Transport):
 
     Channel = Channel
 
-    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+    def drain_events(  # type: ignore[override]  # as kombu calls it
+        self, connection: Any, timeout: float | None = None
+    ) -> None:
         """Waits for a message, but not for long: a worker hears a signal to stop only in between."""
         super().drain_events(connection, timeout=timeout and min(timeout, PATIENCE_SECONDS))
 
