@@ -12,6 +12,7 @@ let posts = [];
 let outbox = [];
 let records = [];
 let isOffline = false;
+let isSynced = false;
 let line = document.body.dataset.line;
 let cutSince = null;
 
@@ -81,14 +82,15 @@ function showPosts() {
       badge.className = `badge ${state}`;
     },
   });
+  at("synced").textContent = isOffline ? "offline" : isSynced ? "synced" : "syncing";
+  at("synced").dataset.state = isSynced && !isOffline ? "good" : "busy";
   at("no-posts").hidden = posts.length > 0;
 }
 
 dataStore.observeQuery("Post", { sort: ["-publishedAt"] }).subscribe({
   next: (snapshot) => {
     posts = snapshot.items;
-    at("synced").textContent = snapshot.isSynced ? "synced" : "syncing";
-    at("synced").dataset.state = snapshot.isSynced ? "good" : "busy";
+    isSynced = snapshot.isSynced;
     showPosts();
   },
   error: notify,
@@ -221,6 +223,6 @@ function onSubmit(form, act) {
 
 onSubmit(at("add-post"), (title) => write("POST", "posts/", { title }));
 onSubmit(at("add-record"), (title) => tell({ operation: "create", title }));
-dataStore.onConnectionState?.(showConnection);
+dataStore.onConnectionState(showConnection);
 repeat(OUTBOX_MS, readOutbox);
 repeat(DEVICE_MS, async () => showRecords((await send("GET", "device/")).records));
