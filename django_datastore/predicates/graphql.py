@@ -186,11 +186,14 @@ class _Parser:
             raise InvalidPredicate(f'Say how to compare {name!r}, as in {{"{name}": {{"eq": …}}}}, not {value!r:.80}.')
         q = Q()
         for operator, operand in value.items():
-            self.conditions += 1
-            if self.conditions > _MAX_CONDITIONS:
-                raise InvalidPredicate(f"The filter has more than {_MAX_CONDITIONS} conditions.")
+            self._count(len(operand) if isinstance(operand, list) else 1)
             q &= self._condition(binding, operator, operand)
         return q
+
+    def _count(self, conditions: int) -> None:
+        self.conditions += conditions
+        if self.conditions > _MAX_CONDITIONS:
+            raise InvalidPredicate(f"The filter has more than {_MAX_CONDITIONS} conditions.")
 
     def _condition(self, binding: Column, operator: str, operand: Any) -> Q:
         if operator not in OPERATORS:
@@ -231,7 +234,6 @@ class _Parser:
     def _any_of(self, binding: Column, operator: str, operand: Any) -> Q:
         if not isinstance(operand, list):
             raise InvalidPredicate(f"{binding.wire_name!r}: {operator!r} takes a list, not {operand!r:.80}.")
-        self.conditions += len(operand)
         values = [self._value(binding, operator, item) for item in operand if item is not None]
         q = Q(**{f"{binding.attname}__in": values})
         return q | Q(**{f"{binding.attname}__isnull": True}) if None in operand else q

@@ -1,14 +1,14 @@
-"""storage ─▶ observe ─▶ Python: what `observe` and `observe_query` deliver, from real tables and the real change log."""
+"""storage ─▶ observe ─▶ Python: what `observe` and `observe_query` deliver, from real tables and the real log."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models import Q
 
 from django_datastore import registry
@@ -23,6 +23,13 @@ from testproject.blog.models import Blog, Post
 pytestmark = pytest.mark.django_db(transaction=True)
 
 POST = registry.get(Post)
+
+
+@pytest.fixture(autouse=True)
+async def _close_connections() -> AsyncIterator[None]:
+    """PostgreSQL keeps a test database as long as the thread behind `acreate` is connected to it."""
+    yield
+    await sync_to_async(connections.close_all)()
 
 
 async def within(awaited: Awaitable[Any], seconds: float = 10) -> Any:
