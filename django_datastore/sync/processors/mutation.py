@@ -99,9 +99,10 @@ class MutationProcessor:
         outcomes = _Outcomes()
         offline: SyncError | None = None
         try:
+            # told apart before reading back, which clears the doubt: an entry must not be in both
+            certain = [event for event in claimed if not event.outcome_unknown]
             doubtful = [event for event in claimed if event.outcome_unknown]
-            self._send(self._read_back(doubtful, outcomes), outcomes)
-            self._send([event for event in claimed if not event.outcome_unknown], outcomes)
+            self._send([*self._read_back(doubtful, outcomes), *certain], outcomes)
         except Offline as exc:
             offline = exc
         self._settle(claimed, outcomes)
