@@ -102,7 +102,7 @@ class Documents:
         return cls(schema.models, schema.non_models)
 
     def selection(self, model: ModelSchema) -> str:
-        """What is selected of a record, the same in every document."""
+        """What is selected of a record by whoever reads it; see `_ModelTexts.answer` for what a writer selects."""
         return self._of(model).selection
 
     def sync(
@@ -217,8 +217,15 @@ class _ModelTexts:
         return " ".join([*plain, *self._implicit_owner(plain), *nested, *SYNC_METADATA, *relations])
 
     @cached_property
+    def answer(self) -> str:
+        """What a mutation selects: subscribers get nothing else, and Amplify's clients skip a change without timestamps,
+        which may not be null. Subscribing to them would make us as choosy about what others select."""
+        unknown = [name for name in self.model.timestamps if name not in self.model.by_name]
+        return " ".join([self.selection, *unknown])
+
+    @cached_property
     def fragment(self) -> str:
-        return f"fragment {self.model.name}Fields on {self.model.name} {{ {self.selection} }}"
+        return f"fragment {self.model.name}Fields on {self.model.name} {{ {self.answer} }}"
 
     @cached_property
     def sync(self) -> str:
@@ -254,7 +261,7 @@ class _ModelTexts:
         if guarded:
             head += f", $condition: Model{name}ConditionInput"
             passed += ", condition: $condition"
-        return f"mutation operation({head}) {{ {operation}{name}({passed}) {{ {self.selection} }} }}"
+        return f"mutation operation({head}) {{ {operation}{name}({passed}) {{ {self.answer} }} }}"
 
     def _implicit_owner(self, declared: Sequence[str]) -> list[str]:
         rules = (rule for rule in self.model.auth_rules if rule.get("allow") == "owner")

@@ -57,6 +57,7 @@ class Declarations:
     names: Mapping[str, str] = field(default_factory=dict)
     types: Mapping[str, str] = field(default_factory=dict)
     read_only: Sequence[str] = ()
+    timestamps: Mapping[str, str | None] | None = field(default_factory=dict)
     model_name: str | None = None
     plural_name: str | None = None
 

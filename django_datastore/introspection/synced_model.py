@@ -83,11 +83,13 @@ class SyncedModel:
     @cached_property
     def schema(self) -> ModelSchema:
         """The model in Amplify's schema language."""
+        timestamps = self.declarations.timestamps
         return ModelSchema(
             name=self.name,
             plural_name=self.declarations.plural_name or naming.plural(self.name),
             fields=tuple(self._introspected.fields),
             primary_key=tuple(item.wire_name for item in self.key_bindings),
+            properties={} if timestamps == {} else {"timestamps": timestamps},
         )
 
     @cached_property

@@ -124,6 +124,14 @@ class ModelSchema:
             raise SchemaError(f"Model {self.name!r} has no field {name!r}. It has: {known}.") from None
 
     @cached_property
+    def timestamps(self) -> tuple[str, ...]:
+        """The fields in which the server keeps when a record was created and last updated, declared here or not."""
+        names = self.properties.get("timestamps", {})
+        if names is None:
+            return ()
+        return tuple(name for key in ("createdAt", "updatedAt") if (name := names.get(key, key)))
+
+    @cached_property
     def value_fields(self) -> tuple[FieldSchema, ...]:
         """The fields that carry values of their own: everything but relations."""
         return tuple(item for item in self.fields if not item.is_relation)

@@ -72,7 +72,7 @@ def test_sync_query_uses_the_schemas_plural(documents: Documents) -> None:
 def test_mutation(documents: Documents, operation: Operation, head: str, call: str, variables: dict[str, Any]) -> None:
     document = documents.mutation(MutationRequest(operation, POST, {"id": "1"}, condition={}))
 
-    assert same(document.text, f"mutation operation({head}) {{ {call} {{ {POST_SELECTION} }} }}")
+    assert same(document.text, f"mutation operation({head}) {{ {call} {{ {POST_SELECTION} updatedAt }} }}")
     assert document.variables == variables
 
 
@@ -141,8 +141,8 @@ def test_batch_mutation_gives_each_an_alias_and_each_model_one_fragment(document
         " m0: updateBlog(input: $input0, condition: $condition0) { ...BlogFields }"
         " m1: createBlog(input: $input1) { ...BlogFields }"
         " m2: deleteProduct(input: $input2, condition: $condition2) { ...ProductFields } }"
-        " fragment BlogFields on Blog { id name _version _lastChangedAt _deleted }"
-        " fragment ProductFields on Product { sku lot name _version _lastChangedAt _deleted }",
+        " fragment BlogFields on Blog { id name _version _lastChangedAt _deleted createdAt updatedAt }"
+        " fragment ProductFields on Product { sku lot name _version _lastChangedAt _deleted createdAt updatedAt }",
     )
     assert variables == {
         "input0": {"id": "1"},
@@ -161,8 +161,8 @@ def test_batch_get(documents: Documents) -> None:
         "query operation($key0_id: ID!, $key1_sku: ID!, $key1_lot: Int!) {"
         " m0: getBlog(id: $key0_id) { ...BlogFields }"
         " m1: getProduct(sku: $key1_sku, lot: $key1_lot) { ...ProductFields } }"
-        " fragment BlogFields on Blog { id name _version _lastChangedAt _deleted }"
-        " fragment ProductFields on Product { sku lot name _version _lastChangedAt _deleted }",
+        " fragment BlogFields on Blog { id name _version _lastChangedAt _deleted createdAt updatedAt }"
+        " fragment ProductFields on Product { sku lot name _version _lastChangedAt _deleted createdAt updatedAt }",
     )
     assert variables == {"key0_id": "1", "key1_sku": "2", "key1_lot": 3}
 
@@ -193,6 +193,26 @@ def test_declared_owner_is_selected_once(documents: Documents) -> None:
     owned = ModelSchema("Blog", "Blogs", fields, auth_rules=({"allow": "owner"},))
 
     assert documents.selection(owned).split().count("owner") == 1
+
+
+@pytest.mark.parametrize(
+    ("timestamps", "selected"),
+    [
+        # they are not null in the API, and a subscriber gets only what the writer selected
+        ({}, "createdAt updatedAt"),
+        # the API has them under other names, or one of them, or none
+        ({"createdAt": "madeAt"}, "madeAt updatedAt"),
+        ({"updatedAt": None}, "createdAt"),
+        (None, ""),
+    ],
+)
+def test_a_mutation_selects_the_timestamps_too(
+    documents: Documents, timestamps: dict[str, str | None] | None, selected: str
+) -> None:
+    model = replace(BLOG, properties={"timestamps": timestamps})
+    text = documents.mutation(MutationRequest(Operation.UPDATE, model, {"id": "1"})).text
+
+    assert f"{{ {documents.selection(BLOG)} {selected}".rstrip() + " }" in text
 
 
 def test_type_that_contains_itself_is_refused() -> None:

@@ -71,6 +71,15 @@ def test_automatic_timestamps_are_read_only() -> None:
     assert [item.name for item in schema.fields if item.is_read_only] == ["createdAt", "updatedAt"]
 
 
+def test_timestamps_of_the_api_are_as_declared() -> None:
+    def timestamps(**declared: Any) -> tuple[str, ...]:
+        return SyncedModel(Blog, declarations=Declarations(**declared)).schema.timestamps
+
+    assert timestamps() == ("createdAt", "updatedAt")
+    assert timestamps(timestamps={"createdAt": "madeAt", "updatedAt": None}) == ("madeAt",)
+    assert timestamps(timestamps=None) == ()
+
+
 def test_choices_that_are_no_graphql_names_are_translated_both_ways() -> None:
     size = registry.get(Article).binding("size")
     assert (size.to_wire("extra-large"), size.to_python("extra_large")) == ("extra_large", "extra-large")
