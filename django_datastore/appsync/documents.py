@@ -218,8 +218,10 @@ class _ModelTexts:
 
     @cached_property
     def answer(self) -> str:
-        """What a mutation selects: subscribers get nothing else, and Amplify's clients skip a change without timestamps,
-        which may not be null. Subscribing to them would make us as choosy about what others select."""
+        """What a mutation selects, which is all that subscribers get; without timestamps Amplify's clients skip it.
+
+        We do not subscribe to them ourselves: it would make us as choosy about what others select.
+        """
         unknown = [name for name in self.model.timestamps if name not in self.model.by_name]
         return " ".join([self.selection, *unknown])
 
