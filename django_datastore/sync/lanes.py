@@ -78,6 +78,18 @@ def claim(*, owner: str, limit: int, lease: timedelta, now: datetime | None = No
     return claimed
 
 
+def renew(claimed: Sequence[MutationEvent], *, lease: timedelta, now: datetime | None = None) -> list[MutationEvent]:
+    """Hold entries for another lease, before a further request about them. Returns those that are still ours."""
+    now = now or timezone.now()
+    using = outbox_alias()
+    with write_transaction(using):
+        mine = owned(claimed)
+        MutationEvent.objects.using(using).filter(pk__in=[event.pk for event in mine]).update(
+            lease_expires_at=now + lease
+        )
+    return mine
+
+
 def recover_expired(now: datetime | None = None) -> int:
     """Free what a worker claimed and never settled. It may have been sent: its outcome will be read back."""
     now = now or timezone.now()

@@ -27,6 +27,7 @@ from django_datastore.exceptions import (
     BadRecord,
     ConditionFailed,
     ConflictUnhandled,
+    LeaseLost,
     ModelNotRegistered,
     Offline,
     SyncError,
@@ -102,7 +103,8 @@ class MutationProcessor:
             # told apart before reading back, which clears the doubt: an entry must not be in both
             certain = [event for event in claimed if not event.outcome_unknown]
             doubtful = [event for event in claimed if event.outcome_unknown]
-            self._send([*self._read_back(doubtful, outcomes), *certain], outcomes)
+            batch = [*self._read_back(doubtful, outcomes), *certain]
+            self._send(self._renewed(batch) if doubtful else batch, outcomes)
         except Offline as exc:
             offline = exc
         self._settle(claimed, outcomes)
@@ -140,8 +142,12 @@ class MutationProcessor:
             outcomes.failures.append((batch[0], Park(error)))
             return
         half = len(batch) // 2
-        self._send(batch[:half], outcomes)
-        self._send(batch[half:], outcomes)
+        self._send(self._renewed(batch[:half]), outcomes)
+        self._send(self._renewed(batch[half:]), outcomes)
+
+    def _renewed(self, batch: Sequence[MutationEvent]) -> list[MutationEvent]:
+        """What is still ours after another request took its time. What is not, another worker is sending."""
+        return lanes.renew(batch, lease=self._lease, now=self._clock())
 
     def _sort_answer(
         self, sync: SyncedModel, event: MutationEvent, response: Response, name: str, outcomes: _Outcomes
@@ -301,8 +307,12 @@ class MutationProcessor:
             )
             self._release(event, Park(error))
             return
-        with write_transaction(outbox_alias()):
-            merger.take_over(sync, event, remote, resolution)
+        try:
+            with write_transaction(outbox_alias()):
+                merger.take_over(sync, event, remote, resolution)
+        except LeaseLost as exc:
+            logger.warning("Left a conflict of %s to another worker: %s", sync.label, exc)
+            return
         if resolution.keeps_edit:
             error = ConflictUnhandled("AppSync has a newer version; the edit is sent again on top of it.")
             pause = timedelta(0) if event.attempts <= 1 else backoff.delay(event.attempts)
