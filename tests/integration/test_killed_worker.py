@@ -19,11 +19,14 @@ from urllib.request import Request, urlopen
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
+from django_datastore.appsync.client import AppSyncClient, Response
 from django_datastore.appsync_local.server import LocalServer, LocalServerProcess
 from django_datastore.models import Conflict, MutationEvent, RecordMetadata
 from django_datastore.sync import lanes
 from django_datastore.sync.engine import Engine
+from django_datastore.sync.processors.mutation import MutationProcessor
 from django_datastore.testing import connected
 from testproject.blog.models import Blog, Comment, Post
 from tests.integration.killed_worker_tools import ROOT, Line, Moment, Worker, line_to
@@ -117,6 +120,35 @@ def test_mutation_that_never_arrived_is_sent_once(site: Engine, appsync: LocalSe
     record = appsync.record("Post", str(post.pk))
     assert record is not None
     assert (record["tags"], record["_version"]) == (["a", "b"], 2)
+
+
+@pytest.mark.parametrize("other", ["is sending", "has settled"])
+def test_worker_that_overslept_its_lease_leaves_all_to_the_other(
+    site: Engine, appsync: LocalServer, other: str
+) -> None:
+    post = Post.objects.create(title="old", tags=["a"])
+    site.drain()
+    post.tags = ["a", "b"]
+    post.save()
+    lanes.claim(owner="died before sending", limit=1, lease=timedelta(0))
+    lanes.recover_expired()
+
+    class SlowClient(AppSyncClient):
+        def execute(self, *args: Any, **facts: Any) -> Response:
+            answer = super().execute(*args, **facts)
+            MutationEvent.objects.update(lease_expires_at=timezone.now())
+            if other == "has settled":
+                site.drain()
+            else:
+                lanes.recover_expired()
+                lanes.claim(owner="other", limit=1, lease=timedelta(minutes=1))
+            return answer
+
+    MutationProcessor(SlowClient(site.endpoint, site.auth()), site.documents, owner="slow").run_once()
+    record = appsync.record("Post", str(post.pk))
+    assert record is not None
+    owners = list(MutationEvent.objects.values_list("lease_owner", flat=True))
+    assert (record["_version"], owners) == ((2, []) if other == "has settled" else (1, ["other"]))
 
 
 def moments(rng: random.Random) -> list[Moment]:
