@@ -168,7 +168,7 @@ class DataStore:
 
 
 def _wire_condition(sync: SyncedModel, condition: Q) -> WireRecord | None:
-    return graphql.to_filter(condition, sync)
+    return graphql.to_condition(condition, sync)
 
 
 def _require(stored: QuerySet[Any], condition: Q, sync: SyncedModel) -> None:

@@ -151,6 +151,7 @@ class _Runner:
         async with self._lock:
             try:
                 await self._start()
+                await self._catch_up()
                 return await self._join(source, length)
             except (DatabaseError, InterfaceError):
                 await self._run(self._evaluator.disconnect)
@@ -177,6 +178,20 @@ class _Runner:
         watcher = Watcher(live, length=length)
         live.watchers.add(watcher)
         return watcher
+
+    async def _catch_up(self) -> None:
+        """Read what is committed, so that who joins a running hub gets neither an old state nor an old change.
+
+        A caller that is cancelled meanwhile still sees the step through: what was read must reach the others.
+        """
+        if not self._lives:
+            return
+        step = asyncio.ensure_future(self._step())
+        try:
+            await asyncio.shield(step)
+        except asyncio.CancelledError:
+            await asyncio.wait([step])
+            raise
 
     async def _start(self) -> None:
         if self._executor is None:

@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 _PAUSE_SECONDS = 0.02
 """Announcements closer together than this are one."""
+_PATIENCE_SECONDS = 2.0
+"""How long a process that ends waits for an announcement that is being sent."""
 
 
 class Announcer:
@@ -28,6 +30,7 @@ class Announcer:
         self._due = threading.Event()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
+        self._telling = threading.Lock()
         self._thread: threading.Thread | None = None
         self._pid: int | None = None
 
@@ -50,8 +53,12 @@ class Announcer:
 
     def flush(self) -> None:
         """Send what is due now, in this thread; at exit nothing else would."""
+        if self._pid != os.getpid():
+            return
         self._stopping.set()
-        if self._due.is_set() and self._pid == os.getpid():
+        if self._telling.acquire(timeout=_PATIENCE_SECONDS):  # the thread may be in the middle of it
+            self._telling.release()
+        if self._due.is_set():
             self._tell()
 
     def _start(self) -> None:
@@ -61,6 +68,7 @@ class Announcer:
             if self._pid is None:
                 atexit.register(self.flush)
             self._pid = os.getpid()
+            self._telling = threading.Lock()  # a fork may have copied one that is held
             self._thread = threading.Thread(target=self._run, name="datastore-announcer", daemon=True)
             self._thread.start()
 
@@ -73,12 +81,13 @@ class Announcer:
             self._stopping.wait(self._pause_seconds)
 
     def _tell(self) -> None:
-        self._due.clear()
-        for listener in list(self._listeners):
-            try:
-                listener()
-            except Exception:  # whatever a broker raises: the sweep repairs it
-                logger.warning("An announcement was lost; the next sweep repairs it.", exc_info=True)
+        with self._telling:
+            self._due.clear()
+            for listener in list(self._listeners):
+                try:
+                    listener()
+                except Exception:  # whatever a broker raises: the sweep repairs it
+                    logger.warning("An announcement was lost; the next sweep repairs it.", exc_info=True)
 
 
 announcer = Announcer()

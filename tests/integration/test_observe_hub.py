@@ -294,3 +294,22 @@ async def test_each_change_of_many_is_delivered_once() -> None:
         assert len({change.element.pk for change in gone}) == 50
         snapshot = await until(lambda: anext(snapshots), lambda found: len(found.items) == 1150)
     assert snapshot.is_synced is False
+
+
+async def test_who_joins_a_running_query_sees_what_is_committed() -> None:
+    async with asyncio.timeout(10), hub.get_hub().observe_query(registry.get("Post")) as first:
+        await anext(first)
+        for number in range(5):
+            await Post.objects.acreate(title=str(number))
+            async with hub.get_hub().observe_query(registry.get("Post")) as second:
+                assert len((await anext(second)).items) == number + 1
+
+
+async def test_who_joins_a_running_hub_gets_no_old_change() -> None:
+    async with asyncio.timeout(10), hub.get_hub().observe_query(registry.get("Post")) as first:
+        await anext(first)
+        for number in range(5):
+            await Post.objects.acreate(title=f"old {number}")
+            async with hub.get_hub().observe(registry.get("Post")) as changes:
+                await Post.objects.acreate(title=f"new {number}")
+                assert (await anext(changes)).element.title == f"new {number}"
