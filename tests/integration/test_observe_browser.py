@@ -224,10 +224,6 @@ async def test_an_id_is_taken_once_and_subscriptions_are_limited() -> None:
         assert "100" in error["message"]
 
 
-async def test_another_sites_page_is_not_let_in() -> None:
-    assert await Browser(origin="http://evil.example").refused()
-
-
 async def test_users_see_what_their_permission_and_observable_by_allow(suppliers_of_ann: None) -> None:
     await Supplier.objects.acreate(code="a", name="ann")
     await Supplier.objects.acreate(code="b", name="bob")
