@@ -105,6 +105,7 @@ def current() -> Settings:
     """The settings in force, as a value. Raises `ConfigurationError`."""
     return Settings.from_mapping(getattr(django_settings, "DATASTORE", {}))
 
+
 if TYPE_CHECKING:
     _Lazy = LazyObject[Settings]
 else:
