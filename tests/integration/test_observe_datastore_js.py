@@ -30,7 +30,7 @@ pytestmark = [
 ]
 
 SOURCE = Path(django_datastore.__file__).parent / "static/django_datastore/datastore.js"
-WATCH = Path(__file__).parent / "datastore_js/watch.mjs"
+SCRIPTS = Path(__file__).parent / "datastore_js"
 # Node sends no Origin; that browsers' origins are checked is proved in test_observe_browser.py
 APPLICATION = ProtocolTypeRouter({"websocket": AuthMiddlewareStack(URLRouter(routing.websocket_urlpatterns))})
 
@@ -52,8 +52,8 @@ def serving(listener: socket.socket) -> Iterator[None]:
 class Page:
     """What datastore.js printed, read as it comes."""
 
-    def __init__(self, url: str) -> None:
-        command = ["node", "--experimental-websocket", "--no-warnings", str(WATCH), str(SOURCE), url]
+    def __init__(self, url: str, script: str = "watch.mjs") -> None:
+        command = ["node", "--experimental-websocket", "--no-warnings", str(SCRIPTS / script), str(SOURCE), url]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self._lines: queue.Queue[str] = queue.Queue()
         self.seen: list[Any] = []
@@ -131,3 +131,19 @@ def edit(numbers: random.Random, number: int) -> None:
         return
     post.rating = 50 + number if numbers.random() < 0.7 else -1
     post.save()
+
+
+def test_what_a_page_does_in_its_listeners_leaves_the_connection_whole() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"ws://127.0.0.1:{listener.getsockname()[1]}/ws/datastore/"
+    with serving(listener):
+        page = Page(url, "listeners.mjs")
+        page.until({"reported": "connected"}, {"posts": 0}, {"blogs": 0})
+        assert page.seen.count({"sent": "Blog"}) == 1  # subscribed to in the listener: once is enough
+    page.until({"reported": "disconnected"})
+    Post.objects.create(title="while away")
+    with serving(listener):  # a listener that throws has stopped nothing
+        page.until({"reported": "connected"}, {"posts": 1}, {"blogs": 0})
+    page.until({"opened": 0})  # closed in the pause before another attempt, it stays closed
+    assert page.close() == 0
+    listener.close()

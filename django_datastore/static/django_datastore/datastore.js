@@ -53,12 +53,16 @@ export class DataStore {
   #listeners = new Set();
   /** @type {ConnectionState} */
   #state = "disconnected";
+  /** The network is back: there is no need to sit out the pause. */
+  #hurry = () => {
+    if (this.#timer !== undefined && this.#socket === null) this.#connect();
+  };
 
   /** @param {string | URL} [url] Where the site's `ws/datastore/` is; by default on the host of the page. */
   constructor(url) {
     this.#url = new URL(url ?? "/ws/datastore/", globalThis.location?.href);
     this.#url.protocol = this.#url.protocol.replace("http", "ws");
-    globalThis.addEventListener?.("online", () => this.#hurry());
+    globalThis.addEventListener?.("online", this.#hurry);
   }
 
   /**
@@ -99,12 +103,15 @@ export class DataStore {
   /** Ends every subscription and the connection. */
   close() {
     this.#isClosed = true;
+    globalThis.removeEventListener?.("online", this.#hurry);
     clearTimeout(this.#timer);
-    for (const watch of this.#watches.values()) watch.observer.complete?.();
+    const watches = [...this.#watches.values()];
     this.#watches.clear();
+    for (const watch of watches) clearTimeout(watch.timer);
     this.#socket?.close();
     this.#socket = null;
     this.#enter("disconnected");
+    for (const watch of watches) tellPage(() => watch.observer.complete?.());
   }
 
   #watch(watch) {
@@ -136,33 +143,31 @@ export class DataStore {
   #connect() {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#enter("connecting");
     const socket = new WebSocket(this.#url);
     this.#socket = socket;
     socket.addEventListener("message", ({ data }) => socket === this.#socket && this.#receive(JSON.parse(data)));
     socket.addEventListener("close", () => socket === this.#socket && this.#reconnect());
+    this.#enter("connecting");
   }
 
   #reconnect() {
     this.#socket = null;
-    this.#enter("disconnected");
     for (const watch of this.#watches.values()) clearTimeout(watch.timer);
-    if (this.#watches.size === 0) return;
+    if (this.#watches.size > 0) this.#connectLater();
+    this.#enter("disconnected");
+  }
+
+  #connectLater() {
     const pauseMs = this.#pauseMs * (0.5 + Math.random() / 2); // so that many browsers do not come back all at once
     this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS);
     this.#timer = setTimeout(() => this.#connect(), pauseMs);
   }
 
-  /** The network is back: there is no need to sit out the pause. */
-  #hurry() {
-    if (this.#timer !== undefined && this.#socket === null) this.#connect();
-  }
-
   #receive(message) {
     if (message.type === "ready") {
       this.#pauseMs = FIRST_PAUSE_MS;
-      this.#enter("connected");
       for (const [id, watch] of this.#watches) this.#subscribe(id, watch);
+      this.#enter("connected");
       return;
     }
     const watch = this.#watches.get(message.id);
@@ -188,10 +193,23 @@ export class DataStore {
     else console.error(error);
   }
 
+  /** Tells the listeners. Comes after all else there is to do, for they may subscribe or close. */
   #enter(state) {
     if (state === this.#state) return;
     this.#state = state;
-    for (const listener of this.#listeners) listener(state);
+    for (const listener of this.#listeners) {
+      if (this.#state !== state) return; // a listener changed it, and everybody was told
+      tellPage(() => listener(state));
+    }
+  }
+}
+
+/** Calls code of the page. What it throws is reported as any error of the page, and stops nothing here. */
+function tellPage(call) {
+  try {
+    call();
+  } catch (error) {
+    (globalThis.reportError ?? console.error)(error);
   }
 }
 
