@@ -11,11 +11,13 @@ from functools import partial
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from django_datastore import events
 from django_datastore.models import MutationEvent, MutationReference, RecordMetadata
 from django_datastore.storage.announcements import announcer
+from django_datastore.storage.compiled import CompiledQuery
 from django_datastore.storage.messages import StorageMutation
 from django_datastore.storage.serialization import referenced_keys
 from django_datastore.types import Mutator, Operation, OpType, WireRecord
@@ -27,6 +29,18 @@ _OPERATIONS = {
     OpType.UPDATE: Operation.UPDATE,
     OpType.DELETE: Operation.DELETE,
 }
+
+
+def _build_last_of_lane(using: str, label: str, key: str) -> QuerySet[MutationEvent]:
+    return MutationEvent.objects.using(using).of_record(label, key).order_by("-id").select_for_update()
+
+
+def _build_acknowledged(using: str, label: str, key: str) -> QuerySet[RecordMetadata]:
+    return RecordMetadata.objects.using(using).filter(model=label, record_key=key, version__isnull=False).only("pk")
+
+
+_last_of_lane = CompiledQuery(MutationEvent, _build_last_of_lane, texts=2)
+_acknowledged = CompiledQuery(RecordMetadata, _build_acknowledged, texts=2)
 
 
 def on_storage_mutated(*, mutations: Sequence[StorageMutation], using: str, **_: Any) -> None:
@@ -41,8 +55,7 @@ def enqueue(mutation: StorageMutation) -> MutationEvent | None:
     operation = _OPERATIONS[mutation.op_type]
     if operation is Operation.UPDATE and not mutation.changed:
         return None
-    lane = MutationEvent.objects.using(mutation.using).of_record(mutation.sync.label, mutation.key)
-    last = lane.select_for_update().last()
+    last = _last_of_lane.first(mutation.using, mutation.sync.label, mutation.key)
     if last is not None and _absorbs(last, mutation):
         event = _absorb(last, operation, mutation)
     elif operation is Operation.DELETE and last is None and _is_gone(mutation):
@@ -120,8 +133,8 @@ def _refer(event: MutationEvent, mutation: StorageMutation) -> None:
     parents = [pair for pair in referenced_keys(mutation.sync, mutation.changed) if pair != lane]
     for label, key in parents:
         record: dict[str, Any] = {"model": label, "record_key": key}
-        known = RecordMetadata.objects.using(mutation.using).filter(**record, version__isnull=False)
-        if known.exists() or (event.operation == Operation.CREATE and _reaches(label, key, lane, mutation.using)):
+        is_known = _acknowledged.first(mutation.using, label, key) is not None
+        if is_known or (event.operation == Operation.CREATE and _reaches(label, key, lane, mutation.using)):
             continue
         MutationReference.objects.using(mutation.using).get_or_create(event=event, **record)
 
