@@ -105,7 +105,7 @@ def owned(claimed: Sequence[MutationEvent]) -> list[MutationEvent]:
     """Those of `claimed` that are still ours, locked. Call it in the transaction that settles them."""
     fences = {event.pk: event.fence for event in claimed}
     rows = MutationEvent.objects.using(outbox_alias()).in_flight().filter(pk__in=fences).select_for_update()
-    kept = {row.pk for row in rows if row.fence == fences[row.pk]}
+    kept = {pk for pk, fence in rows.values_list("pk", "fence") if fence == fences[pk]}
     lost = len(fences) - len(kept)
     if lost:
         logger.warning("Lost the lease of %d mutations; whoever has them now settles them.", lost)
@@ -122,7 +122,10 @@ def settle(acknowledged: Iterable[MutationEvent]) -> None:
     """Remove entries AppSync has acknowledged."""
     pks = [event.pk for event in acknowledged]
     if pks:
-        MutationEvent.objects.using(outbox_alias()).filter(pk__in=pks).delete()
+        # without Django's collector, which would read every entry once more to find these references
+        using = outbox_alias()
+        MutationReference.objects.using(using).filter(event__in=pks)._raw_delete(using)
+        MutationEvent.objects.using(using).filter(pk__in=pks)._raw_delete(using)
 
 
 def release(event: MutationEvent, verdict: Retry | Park) -> None:

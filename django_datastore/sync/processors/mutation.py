@@ -277,11 +277,7 @@ class MutationProcessor:
         self._acknowledge(outcomes, claimed)
         for sync, event, remote in outcomes.conflicts:
             self._resolve(sync, event, remote)
-        with write_transaction(outbox_alias()):
-            mine = {event.pk for event in lanes.owned([event for event, _ in outcomes.failures])}
-            for event, verdict in outcomes.failures:
-                if event.pk in mine:
-                    lanes.release(event, verdict)
+        self._release_failures(outcomes.failures)
         lanes.give_back(event for event in claimed if event.pk not in decided)
 
     def _acknowledge(self, outcomes: _Outcomes, claimed: Sequence[MutationEvent]) -> None:
@@ -317,6 +313,16 @@ class MutationProcessor:
             error = ConflictUnhandled("AppSync has a newer version; the edit is sent again on top of it.")
             pause = timedelta(0) if event.attempts <= 1 else backoff.delay(event.attempts)
             self._release(event, Retry(error, self._clock() + pause, outcome_unknown=False))
+
+    @staticmethod
+    def _release_failures(failures: Sequence[tuple[MutationEvent, Retry | Park]]) -> None:
+        if not failures:
+            return
+        with write_transaction(outbox_alias()):
+            mine = {event.pk for event in lanes.owned([event for event, _ in failures])}
+            for event, verdict in failures:
+                if event.pk in mine:
+                    lanes.release(event, verdict)
 
     @staticmethod
     def _release(event: MutationEvent, verdict: Retry | Park) -> None:
@@ -368,5 +374,5 @@ def _tell_processed(answers: Sequence[tuple[SyncedModel, MutationEvent, WireReco
             record_key=event.record_key,
             record=record,
         )
-    if lanes.is_empty():
+    if events.outbox_status.has_listeners() and lanes.is_empty():
         events.send(events.outbox_status, is_empty=True)
