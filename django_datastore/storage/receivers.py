@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 
-from django.db import models, router
+from django.db import connections, models, router
 
 from django_datastore import registry
 from django_datastore.introspection import FieldBinding, SyncedModel
@@ -123,7 +123,9 @@ def after_delete(sender: type[models.Model], *, instance: models.Model, using: s
 
 def stored_row(sync: SyncedModel, pk: Any, using: str) -> dict[str, Any] | None:
     """The synced columns of a stored row by attribute name, locked; None if there is none."""
-    rows = sync.model._base_manager.using(using).filter(pk=pk).select_for_update()
+    rows = sync.model._base_manager.using(using).filter(pk=pk)
+    if connections[using].in_atomic_block:  # a deserialized object saves itself past `save_base`, maybe in autocommit
+        rows = rows.select_for_update()
     return rows.values(*(item.attname for item in sync.bindings)).first()
 
 
