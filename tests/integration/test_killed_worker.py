@@ -285,4 +285,6 @@ def database_url() -> str:
         return f"sqlite:///{entry['NAME']}"
     login = entry["USER"] + (f":{entry['PASSWORD']}" if entry["PASSWORD"] else "")
     scheme = {"postgresql": "postgres"}.get(connection.vendor, connection.vendor)
+    if entry["HOST"].startswith("/"):  # the directory of a socket
+        return f"{scheme}://{login}@/{entry['NAME']}?host={entry['HOST']}"
     return f"{scheme}://{login}@{entry['HOST']}:{entry['PORT']}/{entry['NAME']}"
