@@ -117,7 +117,8 @@ def node() -> str:
         if not stamp.exists() or stamp.stat().st_mtime < lock.stat().st_mtime:
             install = subprocess.run([npm, "ci"], cwd=CLIENT_DIR, capture_output=True, text=True)
             if install.returncode != 0:
-                pytest.skip(f"npm ci cannot install the client: {install.stderr.strip()[-500:]}")
+                errors = [line for line in install.stderr.splitlines() if "error" in line]
+                pytest.skip(f"npm ci cannot install the client: {' | '.join(errors[:4])}")
             stamp.touch()
     return found
 
