@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from typing import cast
 
 from django.db import transaction
 from django.utils import timezone
@@ -30,12 +31,14 @@ from django_datastore.exceptions import (
     LeaseLost,
     ModelNotRegistered,
     Offline,
+    ServerError,
     SyncError,
     TransientError,
     Unauthorized,
 )
 from django_datastore.introspection import SyncedModel
 from django_datastore.models import MutationEvent, RecordMetadata
+from django_datastore.storage.serialization import RemoteRecord
 from django_datastore.storage.transactions import outbox_alias, write_transaction
 from django_datastore.sync import backoff, conflict, connectivity, lanes, merger, rebase
 from django_datastore.sync.lanes import Park, Retry
@@ -154,16 +157,17 @@ class MutationProcessor:
     ) -> None:
         failed = response.error(name)
         record = response.data.get(name)
-        if failed is None and record is not None:
+        if failed is None and _is_readable(sync, record):
             outcomes.answers.append((sync, event, record))
             return
         error = (
             failed.to_exception(process=ProcessName.MUTATE, operation=event.operation, model=sync.name)
             if failed
-            else TransientError(f"AppSync answered {event.operation}{sync.name} with nothing.")
+            else ServerError(f"AppSync answered {event.operation}{sync.name} without the record's key and version.")
         )
-        if isinstance(error, ConflictUnhandled) and error.remote and event.attempts <= self._max_attempts:
-            outcomes.conflicts.append((sync, event, error.remote))
+        may_resolve = event.attempts <= self._max_attempts and _is_readable(sync, error.remote)
+        if isinstance(error, ConflictUnhandled) and may_resolve:
+            outcomes.conflicts.append((sync, event, cast(WireRecord, error.remote)))
         elif isinstance(error, ConditionFailed):
             self._sort_condition_failed(sync, event, error, outcomes)
         else:
@@ -173,14 +177,18 @@ class MutationProcessor:
         self, sync: SyncedModel, event: MutationEvent, error: SyncError, outcomes: _Outcomes
     ) -> None:
         """The user's condition does not hold, or the key is not as the operation needs it."""
-        remote = error.remote
-        if event.operation == Operation.DELETE and event.condition is None and (remote is None or remote["_deleted"]):
-            outcomes.answers.append((sync, event, remote))
-        elif event.operation == Operation.CREATE and remote is None and event.attempts < self._max_attempts:
+        remote = error.remote if _is_readable(sync, error.remote) else None
+        if event.operation == Operation.CREATE and remote is not None:
+            self._sort_existing(sync, event, remote, outcomes)
+        elif event.operation == Operation.CREATE and event.attempts < self._max_attempts:
             verdict = Retry(error, self._clock(), outcome_unknown=True)  # the key exists: read back whose it is
             outcomes.failures.append((event, verdict))
-        elif event.operation == Operation.CREATE and remote is not None:
-            self._sort_existing(sync, event, remote, outcomes)
+        elif event.condition is not None:
+            outcomes.failures.append((event, Park(error)))
+        elif event.operation == Operation.DELETE and (remote is None or remote.get("_deleted")):
+            outcomes.answers.append((sync, event, remote))
+        elif remote is not None and event.attempts <= self._max_attempts:
+            outcomes.conflicts.append((sync, event, remote))  # nobody set a condition but the version's
         else:
             outcomes.failures.append((event, Park(error)))
 
@@ -189,7 +197,7 @@ class MutationProcessor:
         """A create found its key taken: by itself, by a tombstone, or by somebody else's record."""
         if _was_executed(sync, event, remote, None):
             outcomes.answers.append((sync, event, remote))
-        elif remote["_deleted"]:
+        elif remote.get("_deleted"):
             reason = (
                 f"AppSync still keeps a deleted {sync.name} with this key, so it cannot be created again. "
                 "Use a new key, or retry after the tombstone has expired."
@@ -228,7 +236,7 @@ class MutationProcessor:
                 outcomes.answers.append((sync, event, remote))
             elif remote is not None and event.operation == Operation.CREATE:
                 self._sort_existing(sync, event, remote, outcomes)
-            elif remote is None or remote["_version"] == sent_on:
+            elif remote is None or remote.get("_version") == sent_on:
                 event.outcome_unknown = False
                 again.append(event)
             else:
@@ -350,17 +358,25 @@ def _request(sync: SyncedModel, event: MutationEvent, version: int | None) -> Mu
     return MutationRequest(Operation(event.operation), sync.schema, wire_input, event.condition)
 
 
+def _is_readable(sync: SyncedModel, record: WireRecord | None) -> bool:
+    """Whether the merger can use an answer: it has its key and `_version`."""
+    try:
+        return record is not None and bool(RemoteRecord.parse(sync, record).key)
+    except ValueError:
+        return False
+
+
 def _was_executed(sync: SyncedModel, event: MutationEvent, remote: WireRecord | None, sent_on: int | None) -> bool:
     """Whether the record as AppSync has it shows that the mutation took effect."""
     if event.operation == Operation.DELETE:
-        return remote is None or bool(remote["_deleted"])
-    if remote is None or remote["_deleted"]:
+        return remote is None or bool(remote.get("_deleted"))
+    if remote is None or remote.get("_deleted"):
         return False
-    if event.operation == Operation.UPDATE and remote["_version"] == sent_on:
+    if event.operation == Operation.UPDATE and remote.get("_version") == sent_on:
         return False
     differing = rebase.rejected_fields(sync, event.data, remote)
     # a key the client made up exists only if its create arrived; what differs was edited by others since
-    is_ours = event.operation == Operation.CREATE and remote["_version"] > 1 and sync.has_generated_key
+    is_ours = event.operation == Operation.CREATE and (remote.get("_version") or 0) > 1 and sync.has_generated_key
     return not differing or is_ours
 
 
