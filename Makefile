@@ -38,6 +38,9 @@ migrations: $(VENV)/installed-test
 bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks $(ARGS)
 
+# Interpreters that pyenv keeps are found without being switched on.
+PYENV_BINS := $(wildcard $(HOME)/.pyenv/versions/3.1*/bin)
+matrix: export PATH := $(subst $() ,:,$(strip $(PYENV_BINS) $(PATH)))
 matrix: $(VENV)/installed-dev
 	$(BIN)/tox $(ARGS)
 
