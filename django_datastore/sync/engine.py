@@ -29,7 +29,7 @@ from django_datastore.models import Change, ModelMetadata, Setting
 from django_datastore.storage.announcements import announcer
 from django_datastore.storage.transactions import outbox_alias
 from django_datastore.sync import auth_modes, connectivity, lanes, lease, reachability
-from django_datastore.sync.merger import Counts
+from django_datastore.sync.merge_page import Counts
 from django_datastore.sync.processors.mutation import MutationProcessor
 from django_datastore.sync.processors.subscription import SubscriptionProcessor
 from django_datastore.sync.processors.sync import SyncProcessor

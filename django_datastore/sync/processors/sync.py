@@ -26,7 +26,7 @@ from django_datastore.predicates import graphql
 from django_datastore.storage.transactions import outbox_alias, write_transaction
 from django_datastore.sync import connectivity, lease, merger
 from django_datastore.sync.lease import Held
-from django_datastore.sync.merger import Counts
+from django_datastore.sync.merge_page import Counts
 from django_datastore.types import ProcessName, WireRecord
 
 logger = logging.getLogger(__name__)
