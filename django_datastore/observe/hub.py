@@ -218,8 +218,10 @@ class _Runner:
 
     async def _poll(self) -> None:
         while True:
+            # not wait_for: in Python 3.11 it may swallow the cancellation that stops this, and whoever stops it waits
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), conf.settings.POLL_SECONDS)
+                async with asyncio.timeout(conf.settings.POLL_SECONDS):
+                    await self._wake.wait()
             self._wake.clear()
             try:
                 async with self._lock:

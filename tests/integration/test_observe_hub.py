@@ -313,3 +313,12 @@ async def test_who_joins_a_running_hub_gets_no_old_change() -> None:
             async with hub.get_hub().observe(registry.get("Post")) as changes:
                 await Post.objects.acreate(title=f"new {number}")
                 assert (await anext(changes)).element.title == f"new {number}"
+
+
+async def test_the_last_watcher_stops_the_hub_whatever_it_does_just_then() -> None:
+    for turn in range(300):
+        async with asyncio.timeout(10), hub.get_hub().observe_query(registry.get("Post")) as snapshots:
+            await anext(snapshots)
+            hub.wake()  # the poll wakes while it is being cancelled
+            if turn % 3:
+                await asyncio.sleep(0)
