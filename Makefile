@@ -4,13 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint types floors docs migrations bench ci matrix clean
+.PHONY: help demo test lint types floors docs migrations fuzz bench ci matrix clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     the whole flow on this machine, in a browser   (ARGS=--check: drive the story, exit 0 or 1)"
 	@echo "make test     the tests, on SQLite and on PostgreSQL         (ARGS='-k outbox -x': passed on to pytest)"
-	@echo "make lint | types | floors | docs | migrations | bench | matrix"
+	@echo "make lint | types | floors | docs | migrations | fuzz | bench | matrix"
 	@echo "make ci       all of the checks and the tests"
 
 demo: $(VENV)/installed-demo
@@ -34,6 +34,10 @@ docs: $(VENV)/installed-test
 
 migrations: $(VENV)/installed-test
 	$(BIN)/python manage.py makemigrations --check --dry-run
+
+# Each kind of malformed request that often, for a nightly run. `make test` has a few hundred in all.
+fuzz: $(VENV)/installed-test
+	FUZZ_CASES=$(or $(CASES),10000) $(BIN)/python -m pytest tests/fuzz --timeout 0 $(ARGS)
 
 bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks $(ARGS)

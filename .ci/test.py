@@ -1,4 +1,4 @@
-"""`make test`: brings up PostgreSQL and Redis, runs pytest on SQLite and then on PostgreSQL, and says what it skipped.
+"""`make test`: brings up PostgreSQL and Redis, runs pytest on SQLite and on PostgreSQL, and says what it skipped.
 
 Servers named by TEST_DATABASE_URL and REDIS_URL are used as they are; else one is found or taken from the test extra's
 wheels, on a free port and in a temporary directory. Arguments are passed on to pytest.
@@ -16,11 +16,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-JS_CLIENT = ROOT / "tests" / "e2e" / "amplify_js"
+NPM_PROJECTS = {
+    "the npm client": ROOT / "tests" / "e2e" / "amplify_js",
+    "Amplify's transformer": ROOT / "tests" / "e2e" / "transformer",
+}
+WITHOUT_DATABASE = ("tests/fuzz", "tests/unit/appsync", "tests/unit/introspection", "tests/unit/schema")
+"""What runs once, because it is the same on every database, or hard on time."""
+PARTS = (("contract", "e2e", "fuzz"), ("integration", "unit"))
 START_SECONDS = 20
 
 
@@ -31,7 +38,8 @@ def main(arguments: list[str]) -> int:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="datastore-servers-")))
         redis_url = stack.enter_context(redis(directory, skipped))
         database_url = stack.enter_context(postgresql(directory, skipped))
-        install_js_client(skipped)
+        for name, project in NPM_PROJECTS.items():
+            install_npm_project(name, project, skipped)
         if not any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")):
             skipped.append("the browser test: there is no Chromium on PATH")
         environment = {name: value for name, value in os.environ.items() if name != "TEST_DATABASE_URL"}
@@ -39,19 +47,37 @@ def main(arguments: list[str]) -> int:
             environment["REDIS_URL"] = redis_url
         for reason in skipped:
             print(f"SKIPPED: {reason}.", flush=True)
-        runs = [("SQLite", environment, [])]
+        runs = [(f"SQLite {number}", environment, part) for number, part in parts(arguments)]
         if database_url:
-            # The end-to-end tests bring their own databases: once is enough.
-            runs.append(("PostgreSQL", {**environment, "TEST_DATABASE_URL": database_url}, ["-m", "not e2e"]))
-        codes = [run(*each, arguments) for each in runs]
+            on_postgresql = {**environment, "TEST_DATABASE_URL": database_url}
+            # Most end-to-end tests bring their own databases: once is enough.
+            once = ["-m", "not e2e or on_each_database", *(f"--ignore={place}" for place in WITHOUT_DATABASE)]
+            runs += [(f"PostgreSQL {number}", on_postgresql, [*once, *part]) for number, part in parts(arguments)]
+        # Two at a time: the tests wait for processes, sockets and disks as much as they compute.
+        with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
+            codes = list(pool.map(lambda each: run(*each, arguments), runs))
+    print(
+        "\n" + "\n".join(f"{name}: {'failed' if code else 'ok'}" for (name, *_), code in zip(runs, codes, strict=True))
+    )
     return next((code for code in codes if code), 0)
 
 
+def parts(arguments: list[str]) -> list[tuple[int, list[str]]]:
+    """The tests in two parts that take as long; one, if the caller names files."""
+    if any(argument and (ROOT / argument.partition("::")[0]).exists() for argument in arguments):
+        return [(1, [])]
+    return list(enumerate(([f"tests/{name}" for name in names] for names in PARTS), 1))
+
+
 def run(name: str, environment: dict[str, str], options: list[str], arguments: list[str]) -> int:
-    """One run of pytest."""
-    print(f"\n-- The tests on {name} --", flush=True)
-    code = subprocess.call([sys.executable, "-m", "pytest", *options, *arguments], cwd=ROOT, env=environment)
-    return 0 if code == 5 else code  # 5: none of the chosen tests belongs to this run
+    """One run of pytest; each of its lines says which run it is of."""
+    command = [sys.executable, "-m", "pytest", *options, *arguments]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        for line in process.stdout or ():
+            print(f"{name} | {line}", end="", flush=True)
+    return 0 if process.returncode == 5 else process.returncode  # 5: none of the chosen tests belongs to this run
 
 
 @contextmanager
@@ -108,20 +134,20 @@ def postgresql(directory: Path, skipped: list[str]) -> Iterator[str | None]:
         server.cleanup()
 
 
-def install_js_client(skipped: list[str]) -> None:
-    """Installs the npm client that the end-to-end test runs, from its lock file."""
-    if not (JS_CLIENT / "package-lock.json").exists():
+def install_npm_project(name: str, project: Path, skipped: list[str]) -> None:
+    """Installs what an end-to-end test runs in Node, from its lock file."""
+    lock, stamp = project / "package-lock.json", project / "node_modules" / ".installed"
+    if not lock.exists():
         return
     if not (shutil.which("node") and shutil.which("npm")):
-        skipped.append("the test with the npm client: node and npm are not on PATH")
+        skipped.append(f"the test with {name}: node and npm are not on PATH")
         return
-    lock, stamp = JS_CLIENT / "package-lock.json", JS_CLIENT / "node_modules" / ".installed"
     if stamp.exists() and stamp.stat().st_mtime >= lock.stat().st_mtime:
         return
-    if subprocess.call(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=JS_CLIENT) == 0:
+    if subprocess.call(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=project) == 0:
         stamp.touch()
     else:
-        skipped.append("the test with the npm client: npm ci failed")
+        skipped.append(f"the test with {name}: npm ci failed")
 
 
 def _free_port() -> int:

@@ -1,4 +1,4 @@
-"""Prints the table: python -m benchmarks [queries] [saves] [draining] [base_sync]
+"""Prints the table: python -m benchmarks [queries] [saves] [draining] [base_sync] [delta_sync] [serving] [fan_out]
 
 It measures on SQLite and on PostgreSQL: the one TEST_DATABASE_URL names, or the test extra's wheel.
 """

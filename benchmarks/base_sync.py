@@ -5,32 +5,30 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import httpx
 from django.db import transaction
 
-from benchmarks.appsync import running_appsync
+from benchmarks.appsync import create_books, running_appsync
 from benchmarks.models import Book, PlainBook
 from benchmarks.saves import forget_waiting, known_shelf
 from benchmarks.timing import Row, Turn, in_turns
 from django_datastore import registry
-from django_datastore.appsync.documents import Documents, MutationRequest, sync_field
-from django_datastore.appsync_local.server import LocalServer
+from django_datastore.appsync.documents import sync_field
 from django_datastore.models import ModelMetadata, RecordMetadata
 from django_datastore.sync.engine import Engine
-from django_datastore.types import Operation
 
 RECORDS = 20_000
 ROUNDS = 3
 _SHELF = "00000000-0000-4000-8000-000000000001"
-_FILL = 100
 
 
 def rows() -> Iterator[Row]:
     """20 pages of 1,000 records."""
     known_shelf(pk=_SHELF)
-    with running_appsync(fill=_fill) as (appsync, engine, http):
+    with running_appsync(fill=partial(create_books, count=RECORDS, shelf=_SHELF)) as (appsync, engine, http):
         turns: dict[str, Turn] = {
             "ours": lambda: _syncing(engine),
             "raw": lambda: _storing(http, appsync.url, engine),
@@ -41,25 +39,6 @@ def rows() -> Iterator[Row]:
     yield Row(f"{what}; raw: fetch and bulk_create", seconds["ours"], seconds["raw"])
     fetch = seconds["fetch"]
     yield Row(f"{what}, without the time AppSync takes", seconds["ours"] - fetch, seconds["raw"] - fetch)
-
-
-def _fill(server: LocalServer) -> None:
-    """Give AppSync the records, a page in a document."""
-    schema = registry.get(Book).schema
-    for start in range(0, RECORDS, _FILL):
-        inputs = [
-            {
-                "title": f"Book {number}",
-                "rating": number,
-                "tags": ["a", "b"],
-                "publishedAt": "2026-01-01T00:00:00.000Z",
-                "shelfId": _SHELF,
-            }
-            for number in range(start, start + _FILL)
-        ]
-        requests = [MutationRequest(Operation.CREATE, schema, {"id": str(uuid.uuid4()), **item}) for item in inputs]
-        answer = server.execute(*Documents(registry.model_schemas()).batch_mutation(requests))
-        assert not answer.get("errors"), answer
 
 
 def _syncing(engine: Engine) -> Callable[[], None]:

@@ -31,9 +31,17 @@ def main(wanted: list[str]) -> None:
 
 
 def _parts() -> dict[str, Callable[[], Iterator[Row]]]:
-    from benchmarks import base_sync, draining, queries, saves
+    from benchmarks import base_sync, delta_sync, draining, fan_out, queries, saves, serving
 
-    return {"queries": queries.rows, "saves": saves.rows, "draining": draining.rows, "base_sync": base_sync.rows}
+    return {
+        "queries": queries.rows,
+        "saves": saves.rows,
+        "draining": draining.rows,
+        "base_sync": base_sync.rows,
+        "delta_sync": delta_sync.rows,
+        "serving": serving.rows,
+        "fan_out": fan_out.rows,
+    }
 
 
 if __name__ == "__main__":

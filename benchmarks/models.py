@@ -40,3 +40,13 @@ class Book(AnyBook):
 
 class PlainBook(AnyBook):
     """Known to Django only."""
+
+
+class ServedBook(AnyBook):
+    """What the local server keeps of a book, as columns: for a plain view that serves the same rows."""
+
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    version = models.IntegerField(default=1)
+    last_changed_at = models.BigIntegerField(default=0)
+    deleted = models.BooleanField(null=True)

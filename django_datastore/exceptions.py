@@ -31,6 +31,14 @@ class InvalidPredicate(DataStoreError, ValueError):
     """A `Q` or a filter that names an unknown field or uses an operator the field does not have."""
 
 
+class LoadError(DataStoreError, ValueError):
+    """A file of records that cannot be loaded. Nothing of it was stored."""
+
+    def __init__(self, message: str, *, line: int | None = None) -> None:
+        super().__init__(message if line is None else f"Line {line}: {message}")
+        self.line = line
+
+
 class NotRunning(DataStoreError):
     """DataStore was stopped; `DataStore.start()` or `manage.py datastore start` starts it."""
 

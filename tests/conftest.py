@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from django_datastore import registry
 from django_datastore.sync.engine import Engine
-from django_datastore.testing import LocalAppSync, connected
+from django_datastore.testing.appsync import AppSyncForTests
+
+pytest_plugins = ["django_datastore.testing.pytest_plugin", "pytester"]
 
 
 @pytest.fixture
-def appsync() -> Iterator[LocalAppSync]:
+def appsync(appsync_local: AppSyncForTests) -> AppSyncForTests:
     """A local server of its own, serving the registered models."""
-    with LocalAppSync(registry.as_schema()) as server:
-        yield server
+    return appsync_local
 
 
 @pytest.fixture
-def site(appsync: LocalAppSync, transactional_db: Any) -> Iterator[Engine]:
+def datastore_settings() -> dict[str, Any]:
+    """No test waits for long."""
+    return {"REQUEST_TIMEOUT_SECONDS": 5.0, "LEASE_SECONDS": 10.0}
+
+
+@pytest.fixture
+def site(connected_site: Engine) -> Engine:
     """This site's engine, connected to `appsync`."""
-    with connected(appsync, REQUEST_TIMEOUT_SECONDS=5.0, LEASE_SECONDS=10.0) as engine:
-        yield engine
+    return connected_site

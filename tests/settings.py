@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 from testproject.settings import *  # noqa: F403
 from testproject.settings import DATABASES, INSTALLED_APPS, database_from_url
 
-TEST_DIR = Path(os.environ.setdefault("DATASTORE_TEST_DIR", tempfile.mkdtemp(prefix="datastore-test-")))
+if "DATASTORE_TEST_DIR" not in os.environ:  # the processes that tests start share it
+    os.environ["DATASTORE_TEST_DIR"] = tempfile.mkdtemp(prefix="datastore-test-")
+    atexit.register(shutil.rmtree, os.environ["DATASTORE_TEST_DIR"], ignore_errors=True)
+TEST_DIR = Path(os.environ["DATASTORE_TEST_DIR"])
 SECRET_KEY = "test"
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.shop"]
 

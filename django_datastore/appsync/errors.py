@@ -29,6 +29,7 @@ _FILTER_REFUSALS = (
     "Filters exceed maximum attributes limit",
     "Filters combination exceed maximum limit",
     "filter uses same fieldName multiple time",
+    "exceeds maximum value limit",
     "The variables input contains a field name 'not'",
     "The variables input contains a field that is not defined for input object type",
 )

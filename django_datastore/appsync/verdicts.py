@@ -143,6 +143,11 @@ def verdict_of_status(status: int) -> Verdict:
     return Verdict(ServerError)
 
 
+def is_too_large(error: SyncError) -> bool:
+    """Whether a page was refused because it is over 1 MB: a smaller one may pass."""
+    return error.error_type == "MappingTemplate" and "too large" in error.message
+
+
 def _bare(error_type: str | None) -> str:
     """`DynamoDB:X`, `com.amazonaws.appsync#X` and `X:http://…` are X."""
     name = (error_type or "").removeprefix("DynamoDB:").rpartition("#")[2]

@@ -8,11 +8,11 @@ from typing import Any, TypeAlias
 from django_datastore.appsync_local.consumers import RealtimeConsumer
 from django_datastore.appsync_local.errors import RequestError
 from django_datastore.appsync_local.service import Service
+from django_datastore.appsync_local.sockets.send_queue import Send
 from django_datastore.appsync_local.views import MAX_BODY_BYTES, Reply, answer, refuse
 
 Scope: TypeAlias = Mapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
-Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 HTTP_PATHS = ("/graphql", "/graphql/")
@@ -33,14 +33,29 @@ def application(service: Service) -> Application:
                 await receive()
                 await send({"type": "websocket.close", "code": 4404})
 
-    return serve
+    if service.injection is None:
+        return serve
+    from django_datastore.appsync_local.injection import lines
+
+    return lines.application(serve, service, service.injection)
 
 
 async def _http(service: Service, scope: Scope, receive: Receive) -> Reply:
     if scope["path"] not in HTTP_PATHS:
         return refuse(RequestError(404, "NotFoundException", f"There is nothing at {scope['path']}. Use /graphql."))
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    return await answer(service, scope["method"], headers, await _body(receive))
+    path, query_string = scope["path"], scope.get("query_string", b"").decode("latin-1")
+    url = _url(scope, headers, query_string)
+    body = await _body(receive)
+    return await answer(service, scope["method"], headers, body, url, path=path, query_string=query_string)
+
+
+def _url(scope: Scope, headers: Mapping[str, str], query_string: str) -> str:
+    """The URL as the client wrote it; only visitors need it."""
+    if scope["method"] == "POST":
+        return ""
+    host, port = scope.get("server") or ("localhost", None)
+    return f"{scope['scheme']}://{headers.get('host') or f'{host}:{port}'}{scope['path']}?{query_string}"
 
 
 async def _body(receive: Receive) -> bytes:

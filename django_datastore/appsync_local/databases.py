@@ -68,6 +68,16 @@ def close_private(alias: str) -> None:
     connections.settings.pop(alias, None)
 
 
+def describe(alias: str) -> str:
+    """Where a database is, for people; without its password."""
+    found = connections.settings[alias]
+    if found["ENGINE"].endswith("sqlite3"):
+        return f"SQLite file {Path(found['NAME']).absolute()}"
+    place = f" on {found['HOST']}" if found["HOST"] else ""
+    port = f":{found['PORT']}" if found["PORT"] and place else ""
+    return f"{connections[alias].display_name} database {found['NAME']}{place}{port}"
+
+
 def is_private(alias: str) -> bool:
     """Whether the alias came from `open_private`."""
     return alias in _private

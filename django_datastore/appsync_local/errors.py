@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 CONFLICT_UNHANDLED = "ConflictUnhandled"
+BAD_REQUEST = "BadRequest"
+CONFLICT_ERROR = "ConflictError"
+MAX_CONFLICTS = "MaxConflicts"
 CONDITIONAL_CHECK_FAILED = "ConditionalCheckFailedException"
 UNAUTHORIZED = "UnauthorizedException"
 
@@ -20,6 +23,10 @@ class FieldError(Exception):
         self.data = data
         """The record as the server holds it, complete: clients adopt it."""
 
+    def named(self, parent: str, field: str) -> FieldError:
+        """The error as the refusal of this field, where its message does not say so yet."""
+        return self
+
     def as_wire(self, path: Sequence[str | int], locations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """The error as AppSync writes it."""
         return {
@@ -30,6 +37,16 @@ class FieldError(Exception):
             "locations": list(locations),
             "message": self.message,
         }
+
+
+class NotAuthorized(FieldError):
+    """The rules of a model or field refuse this caller. Whoever knows which field it was names it."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__("Unauthorized", message)
+
+    def named(self, parent: str, field: str) -> FieldError:
+        return NotAuthorized(f"Not Authorized to access {field} on type {parent}")
 
 
 class DocumentError(Exception):

@@ -27,7 +27,10 @@ def _compile(name: str, value: Any) -> Predicate | None:
         case "not":
             inner = compile_filter(value)
             return (lambda record: not inner(record)) if inner is not None else None
-    tests = [_comparison(name, operator, operand) for operator, operand in value.items()]
+    wanted = {
+        operator: operand for operator, operand in value.items() if operand is not None or operator not in _OPTIONAL
+    }
+    tests = [_comparison(name, operator, operand) for operator, operand in wanted.items()]
     return _all_of(tests) if tests else None
 
 
@@ -54,20 +57,37 @@ def _comparison(name: str, operator: str, operand: Any) -> Predicate:
     return test
 
 
+def _is_comparable(value: Any, operand: Any) -> bool:
+    """Only texts compare with texts and numbers with numbers; nothing else has an order."""
+    if isinstance(value, str):
+        return isinstance(operand, str)
+    return type(value) in _NUMBERS and type(operand) in _NUMBERS
+
+
 def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
-    return lambda value, operand: value is not None and operand is not None and compare(value, operand)
+    return lambda value, operand: _is_comparable(value, operand) and compare(value, operand)
+
+
+def _equals(value: Any, operand: Any) -> bool:
+    """Whether both are the same, true being no number."""
+    return bool(value == operand) and isinstance(value, bool) is isinstance(operand, bool)
 
 
 def _contains(value: Any, operand: Any) -> bool:
-    return value is not None and operand in value
+    """A text within a text, or an element of a list."""
+    if isinstance(value, str):
+        return isinstance(operand, str) and operand in value
+    return isinstance(value, list) and any(_equals(item, operand) for item in value)
 
 
 def _begins_with(value: Any, operand: Any) -> bool:
-    return isinstance(value, str) and value.startswith(operand)
+    return isinstance(value, str) and isinstance(operand, str) and value.startswith(operand)
 
 
 def _between(value: Any, operand: Any) -> bool:
-    return value is not None and len(operand) == 2 and operand[0] <= value <= operand[1]
+    if not isinstance(operand, list) or len(operand) != 2 or not all(_is_comparable(value, it) for it in operand):
+        return False
+    return bool(operand[0] <= value <= operand[1])
 
 
 def _size(value: Any, operand: Mapping[str, Any]) -> bool:
@@ -77,8 +97,8 @@ def _size(value: Any, operand: Mapping[str, Any]) -> bool:
 
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
-    "eq": lambda value, operand: bool(value == operand),
-    "ne": lambda value, operand: bool(value != operand),
+    "eq": _equals,
+    "ne": lambda value, operand: not _equals(value, operand),
     "lt": _ordered(lambda value, operand: bool(value < operand)),
     "le": _ordered(lambda value, operand: bool(value <= operand)),
     "gt": _ordered(lambda value, operand: bool(value > operand)),
@@ -91,6 +111,9 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "notIn": lambda value, operand: value not in operand,
     "size": _size,
 }
+_NUMBERS = (int, float)
+_OPTIONAL = ("size", "attributeExists", "attributeType")
+"""With null they ask for nothing; of other operators null is an operand."""
 _ATTRIBUTE_TYPES: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
     "list": (list,),

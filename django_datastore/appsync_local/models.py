@@ -1,4 +1,4 @@
-"""What the server keeps: every record of every model in one table, and a log of what changed lately."""
+"""What the server keeps: every record of every model in one table, where indexes have it, and what changed lately."""
 
 from __future__ import annotations
 
@@ -56,3 +56,58 @@ class Delta(StoredRecord):
             models.Index(fields=["model", "last_changed_at", "id"], name="appsync_local_delta_scan"),
             models.Index(fields=["expires_at"], name="appsync_local_delta_ttl"),
         ]
+
+
+class Publication(models.Model):
+    """The events of one committed document, on their way to the sockets of all processes. See `relay.py`."""
+
+    data = models.TextField()
+    """The events as JSON text."""
+    created_at = models.BigIntegerField(db_index=True)
+    """Epoch seconds."""
+
+    def __str__(self) -> str:
+        return f"events {self.pk}"
+
+
+class IndexEntry(models.Model):
+    """Where a secondary index has a record. The keys are bytes in the order of the index."""
+
+    index = models.CharField(max_length=500)
+    """The index's name, which tells its model and fields."""
+    partition = models.BinaryField()
+    sort = models.BinaryField()
+    record_id = models.BigIntegerField()
+    """The `id` of the `Record`; no foreign key, because a cascade would read the rows it deletes."""
+
+    class Meta:
+        verbose_name = "index entry"
+        verbose_name_plural = "index entries"
+        indexes = [
+            models.Index(fields=["index", "partition", "sort", "record_id"], name="appsync_local_entry_walk"),
+            models.Index(fields=["record_id"], name="appsync_local_entry_record"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.index} {self.record_id}"
+
+
+class BuiltIndex(models.Model):
+    """An index that has all records there are: writes keep it up to date from then on."""
+
+    name = models.CharField(max_length=500, unique=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Moment(models.Model):
+    """The one row that puts the writes of all processes in order. See `moments.py`."""
+
+    last_write = models.BigIntegerField()
+    """The time of the last write that was committed."""
+    promised = models.BigIntegerField()
+    """No write after this row was written is earlier than this."""
+
+    def __str__(self) -> str:
+        return f"{self.last_write}, promised {self.promised}"

@@ -5,185 +5,241 @@ They work on plain records (field name to JSON value) and know nothing of docume
 
 from __future__ import annotations
 
-import base64
-import binascii
 import datetime
 import json
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from django.db import IntegrityError
 
-from django_datastore.appsync_local import inputs
-from django_datastore.appsync_local.conflict import automerge
-from django_datastore.appsync_local.errors import CONDITIONAL_CHECK_FAILED, CONFLICT_UNHANDLED, FieldError
+from django_datastore.appsync_local.auth.access import Access
+from django_datastore.appsync_local.conf import ConflictHandler
+from django_datastore.appsync_local.conflict import as_set, automerge
+from django_datastore.appsync_local.conflict_lambda import Ruling
+from django_datastore.appsync_local.errors import BAD_REQUEST, CONDITIONAL_CHECK_FAILED, CONFLICT_UNHANDLED, FieldError
 from django_datastore.appsync_local.filters import compile_filter
 from django_datastore.appsync_local.models import MAX_KEY_LENGTH
-from django_datastore.appsync_local.store import Store, Stored, Values, key_of, key_text
-from django_datastore.appsync_local.transform import Action, Operation, timestamps
+from django_datastore.appsync_local.paging import MAX_PAGE_BYTES, Cursor, Read, Tokens, read_page
+from django_datastore.appsync_local.store import Store, Stored, Values, key_of
+from django_datastore.appsync_local.transform import Action, Api, Operation, timestamps
+from django_datastore.schema.checks import default_value
 from django_datastore.schema.types import FieldSchema, ModelSchema
 
 Arguments: TypeAlias = Mapping[str, Any]
 
 _DEFAULT_LIMIT = 100
 _MAX_LIMIT = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """Where a paged query goes on; clients get it as an opaque `nextToken`."""
-
-    kind: str
-    """`base`, `delta` or `offset`."""
-    started_at: int
-    since: int
-    changed: int
-    position: int
-
-    def token(self) -> str:
-        """The cursor as text."""
-        fields = [self.kind, self.started_at, self.since, self.changed, self.position]
-        return base64.urlsafe_b64encode(json.dumps(fields).encode()).decode()
-
-    @classmethod
-    def parse(cls, token: str, *kinds: str) -> Cursor:
-        """The cursor of a token of ours; `FieldError` for any other."""
-        try:
-            kind, *numbers = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
-            if kind in kinds and len(numbers) == 4 and all(type(item) is int and item < 2**62 for item in numbers):
-                return cls(kind, *numbers)
-        except (binascii.Error, ValueError, TypeError):
-            pass
-        raise FieldError("BadRequestException", "Invalid pagination token given.")
+_UNWRITABLE = frozenset({"_lastChangedAt", "_deleted", "_ttl"})
+METADATA = frozenset({"_version", *_UNWRITABLE})
+"""The sync metadata of a record; of these a client may only send the `_version` it edited."""
 
 
 class Resolvers:
     """The root fields of one API over one store."""
 
-    def __init__(self, store: Store, models: Mapping[str, ModelSchema], *, conflict: str = "automerge") -> None:
+    def __init__(
+        self,
+        store: Store,
+        api: Api,
+        *,
+        conflict: Mapping[str, ConflictHandler],
+        sets: Mapping[str, frozenset[str]] | None = None,
+        tokens: Tokens | None = None,
+        page_bytes: int = MAX_PAGE_BYTES,
+        has_tombstones: bool = True,
+    ) -> None:
         self.store = store
-        self.models = models
-        self._is_automerge = conflict == "automerge"
-        self._queries: dict[Action, Callable[[ModelSchema, Arguments], Any]] = {
+        self.models = api.schema.models
+        self._children = api.children
+        self._tokens = tokens or Tokens()
+        self._page_bytes = page_bytes
+        self._has_tombstones = has_tombstones
+        self._conflict = conflict
+        self._sets = sets or {}
+        self._queries: dict[Action, Callable[[Operation, Arguments, Access], Any]] = {
             Action.GET: self._get,
             Action.LIST: self._list,
             Action.SYNC: self._sync,
+            Action.INDEX: self._index,
         }
-        self._mutations: dict[Action, Callable[[ModelSchema, Arguments, int], Stored]] = {
+        self._mutations: dict[Action, Callable[[Operation, Arguments, Access, int, Ruling | None], Stored]] = {
             Action.CREATE: self._create,
             Action.UPDATE: self._update,
             Action.DELETE: self._delete,
         }
 
-    def query(self, operation: Operation, arguments: Arguments) -> Any:
+    def query(self, operation: Operation, arguments: Arguments, access: Access) -> Any:
         """The record or connection a query asks for."""
-        return self._queries[operation.action](operation.model, arguments)
+        return self._queries[operation.action](operation, arguments, access)
 
-    def mutate(self, operation: Operation, arguments: Arguments, *, now: int) -> Values:
-        """Writes, and returns the record as it is now; raises `FieldError` with the server's record."""
+    def mutate(
+        self, operation: Operation, arguments: Arguments, access: Access, *, now: int, ruling: Ruling | None = None
+    ) -> Values:
+        """Writes, and returns the record as it is now; raises `FieldError` with the server's record, or `Undecided`."""
         try:
             with self.store.savepoint():
-                return self._mutations[operation.action](operation.model, arguments, now).record()
+                return self._mutations[operation.action](operation, arguments, access, now, ruling).record()
         except IntegrityError as exc:  # a create, and another process was faster
             key = key_of(operation.model.primary_key, arguments["input"])
             raise _condition_failed(self.store.get(operation.model.name, key)) from exc
 
     # -- mutations -----------------------------------------------------------------------------------------------------
 
-    def _create(self, model: ModelSchema, arguments: Arguments, now: int) -> Stored:
-        values = _input(arguments)
-        for item in model.value_fields:
-            if values.get(item.name) is None and (default := _default(item)) is not None:
-                values[item.name] = default
-        if model.primary_key == ("id",) and values.get("id") is None:
-            values["id"] = str(uuid.uuid4())
-        moment = _iso(now)
-        for name in timestamps(model):
-            if name and values.get(name) is None:
-                values[name] = moment
-        key = key_of(model.primary_key, values)
-        _check_key(model, values, key)
+    def _create(
+        self, operation: Operation, arguments: Arguments, access: Access, now: int, ruling: Ruling | None
+    ) -> Stored:
+        model = operation.model
+        values = self._with_sets(model, complete(model, access.check_create(_input(arguments)), now=now))
+        key = checked_key(model, values)
         found = self.store.lock(model.name, key)
         if found is not None:
             raise _condition_failed(found)
         _check_condition(arguments, {}, None)
         return self.store.insert(model.name, key, values, now=now)
 
-    def _update(self, model: ModelSchema, arguments: Arguments, now: int) -> Stored:
-        found = self._existing(model, arguments)
+    def _update(
+        self, operation: Operation, arguments: Arguments, access: Access, now: int, ruling: Ruling | None
+    ) -> Stored:
+        model = operation.model
+        found = self._existing(model, arguments, lambda: access.check_update({}, _input(arguments)))
         stored, incoming = found.values(), _input(arguments)
-        is_current = _version(arguments) == found.version
-        if not is_current and not self._is_automerge:
-            raise _conflict(found)
-        _check_condition(arguments, found.record(), found)
-        values = {**stored, **incoming} if is_current else automerge(stored, incoming)
+        access.check_update(stored, incoming)
         _, updated_at = timestamps(model)
-        if updated_at and incoming.get(updated_at) is None:
-            values[updated_at] = _iso(now)
-        # An edit of the newest tombstone brings the record back; an outdated one does not undo a delete.
-        return self.store.update(model.name, found, values, now=now, deleted=found.deleted and not is_current)
-
-    def _delete(self, model: ModelSchema, arguments: Arguments, now: int) -> Stored:
-        found = self._existing(model, arguments)
+        stamp = {updated_at: _iso(now)} if updated_at and incoming.get(updated_at) is None else {}
+        values, is_newest = {**stored, **incoming, **stamp}, True
         if _version(arguments) != found.version:
-            raise _conflict(found)
+            match self._conflict[model.name]:
+                case ConflictHandler.AUTOMERGE:
+                    values = {**automerge(stored, incoming, sets=self._sets.get(model.name, ())), **stamp}
+                    is_newest = False
+                case ConflictHandler.LAMBDA if ruling is not None:
+                    values = _replaced(model, stored, ruling.on(operation, found, values, arguments))
+                case _:
+                    raise _conflict(found)
+        _check_condition(arguments, found.record(), found)
+        # An edit of the newest tombstone brings the record back; an outdated one does not undo a delete.
+        deleted = found.deleted and not is_newest
+        return self.store.update(model.name, found, self._with_sets(model, values), now=now, deleted=deleted)
+
+    def _delete(
+        self, operation: Operation, arguments: Arguments, access: Access, now: int, ruling: Ruling | None
+    ) -> Stored:
+        model = operation.model
+        found = self._existing(model, arguments, lambda: access.check_delete({}))
+        access.check_delete(found.values())
+        if _version(arguments) != found.version:
+            if ruling is None or self._conflict[model.name] is not ConflictHandler.LAMBDA:
+                raise _conflict(found)
+            ruling.on(operation, found, {**found.values(), "_deleted": True}, arguments)
         _check_condition(arguments, found.record(), found)
         return self.store.delete(model.name, found, now=now)
 
-    def _existing(self, model: ModelSchema, arguments: Arguments) -> Stored:
+    def _with_sets(self, model: ModelSchema, values: Values) -> Values:
+        """The values with what the database keeps as sets made such."""
+        for name in self._sets.get(model.name, ()):
+            values[name] = as_set(values.get(name))
+        return values
+
+    def _existing(self, model: ModelSchema, arguments: Arguments, check_missing: Callable[[], None]) -> Stored:
         found = self.store.lock(model.name, key_of(model.primary_key, arguments["input"]))
         if found is None:
+            check_missing()  # whoever may not touch it is not told that it is missing
             raise _condition_failed(None)
         return found
 
     # -- queries -------------------------------------------------------------------------------------------------------
 
-    def _get(self, model: ModelSchema, arguments: Arguments) -> Values | None:
-        found = self.store.get(model.name, key_of(model.primary_key, arguments))
-        return found.record() if found else None
+    def _get(self, operation: Operation, arguments: Arguments, access: Access) -> Values | None:
+        found = self.store.get(operation.model.name, key_of(operation.model.primary_key, arguments))
+        record = found.record() if found else None
+        access.check_read(record)
+        return record
 
-    def _sync(self, model: ModelSchema, arguments: Arguments) -> Values:
+    def _sync(self, operation: Operation, arguments: Arguments, access: Access) -> Values:
+        model = operation.model.name
+        scope = f"sync {model}"
         if token := arguments.get("nextToken"):
-            cursor = Cursor.parse(token, "base", "delta")
+            cursor = self._tokens.read(token, scope)
         else:
             since = arguments.get("lastSync") or 0
-            kind = "delta" if since and self.store.keeps_delta_since(since) else "base"
-            cursor = Cursor(kind, self.store.clock.start(), since, 0, 0)
-        return self._page(model, arguments, cursor)
+            kind = "delta" if since > 0 and self.store.keeps_delta_since(since) else "base"
+            cursor = Cursor(kind, self.store.start(), since)
 
-    def _list(self, model: ModelSchema, arguments: Arguments) -> Values:
-        if arguments.get(model.primary_key[0]) is not None:
-            return self._list_partition(model, arguments)
+        def changes(last: Stored | None, count: int) -> list[Stored]:
+            after = (last.last_changed_at, last.position) if last else (cursor.changed, cursor.position)
+            return self.store.changes(model, since=cursor.since, after=after, limit=count)
+
+        read = changes if cursor.kind == "delta" else self._scan(model, cursor, with_tombstones=self._has_tombstones)
+        return self._page(read, cursor, scope, arguments, access)
+
+    def _list(self, operation: Operation, arguments: Arguments, access: Access) -> Values:
+        model = operation.model.name
+        if operation.key and arguments.get(operation.key[0]) is not None:
+            return self._index(operation, arguments, access)
+        scope = f"list {model}"
         token = arguments.get("nextToken")
-        cursor = Cursor.parse(token, "base") if token else Cursor("base", self.store.clock.start(), 0, 0, 0)
-        return self._page(model, arguments, cursor)
+        cursor = self._tokens.read(token, scope) if token else Cursor("base", self.store.start())
+        return self._page(self._scan(model, cursor), cursor, scope, arguments, access)
 
-    def _page(self, model: ModelSchema, arguments: Arguments, cursor: Cursor) -> Values:
+    def _scan(self, model: str, cursor: Cursor, *, with_tombstones: bool = True) -> Read:
+        def read(last: Stored | None, count: int) -> list[Stored]:
+            after = last.position if last else cursor.position
+            return self.store.scan(model, after=after, limit=count, with_tombstones=with_tombstones)
+
+        return read
+
+    def _page(
+        self,
+        read: Read,
+        cursor: Cursor,
+        scope: str,
+        arguments: Arguments,
+        access: Access,
+        *,
+        limit: int | None = None,
+    ) -> Values:
         """Reads a page, then filters it: as in AppSync a page may come out short, or empty, and still have a next."""
-        limit = _limit(arguments)
-        if cursor.kind == "delta":
-            after = (cursor.changed, cursor.position)
-            rows = self.store.changes(model.name, since=cursor.since, after=after, limit=limit + 1)
-        else:
-            rows = self.store.scan(model.name, after=cursor.position, limit=limit + 1)
-        token = None
-        if len(rows) > limit:
-            last = rows[limit - 1]
-            token = Cursor(cursor.kind, cursor.started_at, cursor.since, last.last_changed_at, last.position).token()
-        records = [row.record() for row in rows[:limit]]
-        return _connection(_filtered(records, arguments), token, cursor.started_at)
+        rows, has_more = read_page(read, limit=_limit(arguments, limit), max_bytes=self._page_bytes)
+        token = self._tokens.issue(cursor.after(rows[-1]), scope) if has_more else None
+        records = _filtered([row.record() for row in rows], arguments, access)
+        return {"items": records, "nextToken": token, "startedAt": cursor.started_at or None}
 
-    def _list_partition(self, model: ModelSchema, arguments: Arguments) -> Values:
-        partition, *sort = model.primary_key
-        prefix = key_text([arguments[partition]]).removesuffix("]")
-        rows = self.store.partition(model.name, prefix)
-        records = [record for row in rows if (record := row.record())[partition] == arguments[partition]]
-        name = sort[0] if len(sort) == 1 else inputs.composite_argument(sort) if sort else None
-        if name and (condition := arguments.get(name)):
-            records = _match_sort_key(records, sort, condition)
-        return self._slice(_sorted(records, sort, arguments), arguments)
+    # -- queries by index ----------------------------------------------------------------------------------------------
+
+    def _index(self, operation: Operation, arguments: Arguments, access: Access) -> Values:
+        partition = arguments[operation.key[0]]
+        if len(operation.key) > 1 or operation.index:
+            return self._walk(operation, [partition], arguments, access)
+        found = self.store.get(operation.model.name, key_of(operation.key, arguments))
+        return self._page(lambda *_: [found] if found else [], Cursor("index"), "", arguments, access)
+
+    def children(
+        self, model: str, field: str, parent: Mapping[str, Any], arguments: Arguments, access: Access
+    ) -> Values:
+        """The records that a relation of this parent lists, or for a `@hasOne` the only one."""
+        operation = self._children[model, field]
+        joined = [parent.get(name) for name in operation.parent]
+        if any(value is None for value in joined):
+            return {"items": [], "nextToken": None, "startedAt": None}
+        return self._walk(operation, joined, arguments, access)
+
+    def _walk(self, operation: Operation, joined: Sequence[Any], arguments: Arguments, access: Access) -> Values:
+        index = self.store.indexes.get(operation.model.name, operation.key)
+        condition = arguments.get(operation.sort_argument or "") or {}
+        partition = index.partition(joined[0])
+        span = index.condition(condition, before=joined[1:])
+        is_descending = arguments.get("sortDirection") == "DESC"
+        scope = f"{index.name} {partition.hex()} {span} {is_descending}"
+        token = arguments.get("nextToken")
+        cursor = self._tokens.read(token, scope) if token else Cursor("index")
+
+        def read(last: Stored | None, count: int) -> list[Stored]:
+            place = (last.sort, last.position) if last else (bytes.fromhex(cursor.sort), cursor.position)
+            after = place if place[1] else None
+            return self.store.walk(index, partition, span, after=after, limit=count, is_descending=is_descending)
+
+        return self._page(read, cursor, scope, arguments, access, limit=operation.limit)
 
     def load(self, model: ModelSchema, keys: Iterable[str], *, with_data: bool) -> dict[str, Values]:
         """Records by key, as relations need them; without data only the key and the metadata."""
@@ -193,25 +249,21 @@ class Resolvers:
         names = model.primary_key
         return {key: dict(zip(names, json.loads(key), strict=True)) | row.metadata() for key, row in rows.items()}
 
-    def children(self, model: ModelSchema, join: Mapping[str, Any], arguments: Arguments) -> Values:
-        """The records of `model` whose fields have these values: what a `@hasMany` field shows."""
-        texts = [json.dumps(value) for value in join.values()]
-        rows = self.store.containing(model.name, texts)
-        records = [
-            record for row in rows if all((record := row.record()).get(name) == value for name, value in join.items())
-        ]
-        return self._slice(_sorted(records, (), arguments), arguments)
-
-    def _slice(self, records: list[Values], arguments: Arguments) -> Values:
-        token, limit = arguments.get("nextToken"), _limit(arguments)
-        start = Cursor.parse(token, "offset").position if token else 0
-        end = start + limit
-        following = Cursor("offset", 0, 0, 0, end).token() if len(records) > end else None
-        return _connection(_filtered(records[start:end], arguments), following, None)
-
 
 def _input(arguments: Arguments) -> Values:
-    return {name: value for name, value in arguments["input"].items() if name != "_version"}
+    given: Values = arguments["input"]
+    if not _UNWRITABLE.isdisjoint(given):
+        raise FieldError(
+            BAD_REQUEST, f"{', '.join(sorted(_UNWRITABLE & given.keys()))}: only the service writes these."
+        )
+    return {name: value for name, value in given.items() if name != "_version"}
+
+
+def _replaced(model: ModelSchema, stored: Values, item: Values) -> Values:
+    """The item of a conflict handler in place of the stored one; its key and its sync metadata do not count."""
+    kept = {name: stored[name] for name in (*timestamps(model), *model.primary_key) if name in stored}
+    ours = {name: value for name, value in item.items() if name not in METADATA and name not in model.primary_key}
+    return {**kept, **ours}
 
 
 def _version(arguments: Arguments) -> int:
@@ -219,24 +271,36 @@ def _version(arguments: Arguments) -> int:
     return int(arguments["input"].get("_version") or 0)
 
 
-def _check_key(model: ModelSchema, values: Values, key: str) -> None:
+def complete(model: ModelSchema, values: Values, *, now: int) -> Values:
+    """The values of a new record, with everything the server fills in: defaults, an id, timestamps."""
+    for item in model.value_fields:
+        if values.get(item.name) is None and (default := _default(item)) is not None:
+            values[item.name] = default
+    if values.get("id") is None and "id" in model.by_name and model.by_name["id"].type in ("ID", "String"):
+        values["id"] = str(uuid.uuid4())
+    return stamp(model, values, moment=now)
+
+
+def stamp(model: ModelSchema, values: Values, *, moment: int) -> Values:
+    """The values with the timestamps every record has, where they do not bring their own."""
+    for name in timestamps(model):
+        if name and values.get(name) is None:
+            values[name] = _iso(moment)
+    return values
+
+
+def checked_key(model: ModelSchema, values: Values) -> str:
+    """The key of a record; raises `FieldError` for one the table cannot take."""
+    key = key_of(model.primary_key, values)
     if len(key) > MAX_KEY_LENGTH or any(values[name] == "" for name in model.primary_key):
         raise FieldError("ValidationException", f"A key of {model.name} is empty or longer than the table takes.")
+    return key
 
 
 def _default(item: FieldSchema) -> Any:
     """The value of `@default`, which the SDL writes as a string whatever the field's type is."""
-    text = next((found.get("value") for found in item.attributes if found.get("type") == "default"), None)
-    if not isinstance(text, str):
-        return text
-    match item.type:
-        case "Int" | "AWSTimestamp":
-            return int(text)
-        case "Float":
-            return float(text)
-        case "Boolean":
-            return text.lower() == "true"
-    return text
+    found = next((found for found in item.attributes if found.get("type") == "default"), None)
+    return default_value(item.type, found.get("value")) if found else None
 
 
 def _iso(now: int) -> str:
@@ -259,45 +323,17 @@ def _conflict(found: Stored) -> FieldError:
     return FieldError(CONFLICT_UNHANDLED, "Conflict resolver rejects mutation.", data=found.record())
 
 
-def _limit(arguments: Arguments) -> int:
-    limit = arguments.get("limit")
+def _limit(arguments: Arguments, default: int | None = None) -> int:
+    limit = arguments.get("limit", default)
     if limit is None:
-        return _DEFAULT_LIMIT
+        return default or _DEFAULT_LIMIT
     if limit < 1:
         raise FieldError("ValidationException", f"The limit is {limit}; it must be 1 to {_MAX_LIMIT}.")
     return min(int(limit), _MAX_LIMIT)
 
 
-def _filtered(records: list[Values], arguments: Arguments) -> list[Values]:
-    wanted = compile_filter(arguments.get("filter"))
-    return records if wanted is None else [record for record in records if wanted(record)]
-
-
-def _connection(items: list[Values], token: str | None, started_at: int | None) -> Values:
-    return {"items": items, "nextToken": token, "startedAt": started_at}
-
-
-def _sorted(records: list[Values], sort: Iterable[str], arguments: Arguments) -> list[Values]:
-    names = tuple(sort)
-    is_descending = arguments.get("sortDirection") == "DESC"
-    if not names:
-        return records[::-1] if is_descending else records
-    return sorted(records, key=lambda record: tuple(record[name] for name in names), reverse=is_descending)
-
-
-def _match_sort_key(records: list[Values], sort: list[str], condition: Arguments) -> list[Values]:
-    """The records whose sort key meets the condition; a condition over several fields compares them as one."""
-    if len(sort) == 1:
-        wanted = compile_filter({sort[0]: condition})
-        return records if wanted is None else [record for record in records if wanted(record)]
-
-    def joined(values: Arguments) -> str:
-        return "#".join(str(values[name]) for name in sort if values.get(name) is not None)
-
-    operands = {
-        operator: [joined(item) for item in value] if isinstance(value, list) else joined(value)
-        for operator, value in condition.items()
-        if value is not None
-    }
-    wanted = compile_filter({"key": operands})
-    return records if wanted is None else [record for record in records if wanted({"key": joined(record)})]
+def _filtered(records: list[Values], arguments: Arguments, access: Access) -> list[Values]:
+    for wanted in (access.readable, compile_filter(arguments.get("filter"))):
+        if wanted is not None:
+            records = [record for record in records if wanted(record)]
+    return records

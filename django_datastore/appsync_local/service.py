@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.signals import setting_changed
 
 from django_datastore.appsync_local import databases
-from django_datastore.appsync_local.auth import ApiKeys
+from django_datastore.appsync_local.auth.authentication import Authentication
+from django_datastore.appsync_local.auth.identity import Identity, Presented
+from django_datastore.appsync_local.auth.policy import Policy
 from django_datastore.appsync_local.broker import Broker
-from django_datastore.appsync_local.conf import Settings
+from django_datastore.appsync_local.conf import ConflictHandler, Settings
+from django_datastore.appsync_local.conflict_lambda import ConflictLambda, Rulings
 from django_datastore.appsync_local.errors import DocumentError, RequestError
 from django_datastore.appsync_local.executable import Executable, Prepared
+from django_datastore.appsync_local.paging import Tokens
+from django_datastore.appsync_local.relay import Relay
 from django_datastore.appsync_local.resolvers import Resolvers
 from django_datastore.appsync_local.store import Clock, Store
+from django_datastore.appsync_local.tables.indexes import indexes_of
 from django_datastore.appsync_local.transform import api_of
 from django_datastore.appsync_local.workers import Workers
-from django_datastore.exceptions import ConfigurationError
 from django_datastore.schema.types import Schema
+
+if TYPE_CHECKING:
+    from django_datastore.appsync_local.injection import Injection
+
+_MALFORMED = "MalformedHttpRequestException"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +47,25 @@ class Call:
     @classmethod
     def parse(cls, text: str | bytes) -> Call:
         """The JSON body of a POST, or the `data` of a `start`; raises `RequestError`."""
+        if not text:
+            raise RequestError(400, _MALFORMED, "Request body is empty.")
         try:
-            found = json.loads(text)
+            found = json.loads(text, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as exc:
             raise _malformed("Request body is not valid JSON.") from exc
+        return cls._of(found)
+
+    @classmethod
+    def from_query_string(cls, found: Mapping[str, str]) -> Call:
+        """The parameters of a GET, variables as JSON text; raises `RequestError`."""
+        try:
+            variables = json.loads(found.get("variables") or "{}")
+        except (ValueError, RecursionError) as exc:
+            raise _malformed("'variables' is not valid JSON.") from exc
+        return cls._of({**found, "variables": variables})
+
+    @classmethod
+    def _of(cls, found: Any) -> Call:
         if isinstance(found, list):
             raise _malformed("Request body is a JSON array. Batch with aliases in one document instead.")
         if not isinstance(found, dict) or not isinstance(found.get("query"), str):
@@ -49,51 +76,101 @@ class Call:
         return cls(found["query"], variables, name)
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
 def _malformed(message: str) -> RequestError:
-    return RequestError(400, "MalformedHttpRequestException", message)
+    """AppSync's words, and then what is wrong, which AppSync keeps to itself."""
+    return RequestError(400, _MALFORMED, f"Unable to parse GraphQL query. {message}")
 
 
 class Service:
     """One API on one database alias."""
 
     def __init__(
-        self, schema: Schema, settings: Settings, *, alias: str | None = None, now: Callable[[], int] | None = None
+        self,
+        schema: Schema,
+        settings: Settings,
+        *,
+        alias: str | None = None,
+        now: Callable[[], int] | None = None,
+        injection: Injection | None = None,
     ) -> None:
         self.settings = settings
+        self.injection = injection
+        """The faults of a server that a test started; None in all others."""
+        self.elapsed = time.monotonic if injection is None else injection.elapsed
+        """Seconds that only ever grow: sockets time themselves by it."""
         self.alias = alias or settings.alias
-        self.auth = ApiKeys(settings.api_keys)
         self.broker = Broker()
         self.workers = Workers(self.alias)
+        api = api_of(schema, default_auth=settings.AUTH_MODE)
         self.store = Store(
             self.alias,
             clock=Clock(now),
             base_ttl_minutes=settings.BASE_TABLE_TTL,
             delta_ttl_minutes=settings.DELTA_SYNC_TABLE_TTL,
+            indexes=dict.fromkeys(schema.models, ()) | indexes_of((*api.queries.values(), *api.children.values())),
         )
-        resolvers = Resolvers(self.store, schema.models, conflict=settings.CONFLICT)
-        self.executable = Executable(api_of(schema), resolvers, self.broker)
+        self.auth = Authentication.from_settings(settings, now=self.store.clock.now)
+        settings.check_names(schema)
+        handlers = {model: settings.conflict_handler(model) for model in schema.models}
+        self.conflict_lambda = _conflict_lambda(settings) if ConflictHandler.LAMBDA in handlers.values() else None
+        resolvers = Resolvers(
+            self.store,
+            api,
+            conflict=handlers,
+            sets=settings.set_fields,
+            tokens=Tokens(settings.token_key),
+            page_bytes=settings.PAGE_BYTES,
+            has_tombstones=settings.BASE_SYNC_TOMBSTONES,
+        )
+        if injection is not None:
+            resolvers = injection.resolvers(resolvers, api)
+            injection.intercept(self.broker, api)
+        policy = Policy(schema, default=settings.AUTH_MODE, additional=tuple(settings.ADDITIONAL_AUTH_MODES))
+        self.relay = Relay(self.workers, self.broker, alias=self.alias) if settings.SHARE_EVENTS else None
+        self.executable = Executable(
+            api,
+            resolvers,
+            self.broker,
+            limits=settings.limits,
+            policy=policy,
+            relay=self.relay,
+            handler=self.conflict_lambda,
+        )
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Service:
         """The API the settings describe; raises `ConfigurationError`, `SchemaError`."""
-        if not settings.api_keys:
-            raise ConfigurationError("APPSYNC_LOCAL['API_KEY'] is missing: nobody could call the server. Set a key.")
         return cls(settings.load_schema(), settings)
 
-    async def execute(self, call: Call) -> bytes:
+    async def authenticate(self, presented: Presented) -> Identity:
+        """Who calls; raises the `RequestError` that AppSync answers."""
+        if self.auth.is_at_once(presented):
+            return self.auth.authenticate(presented)
+        return await asyncio.to_thread(self.auth.authenticate, presented)
+
+    async def execute(self, call: Call, identity: Identity) -> bytes:
         """The JSON answer to a call; raises `RequestError`."""
         try:
             prepared = self.executable.prepare(call.query, call.variables, call.operation_name)
         except DocumentError as exc:
             return _encode({"data": None, "errors": exc.errors})
         run = self.workers.write if prepared.is_mutation else self.workers.read
-        return await run(self._execute, prepared)
+        rulings = self.executable.rulings(prepared, identity)
+        while (answer := await run(self._attempt, prepared, identity, rulings)) is None:
+            if rulings is not None:
+                await asyncio.to_thread(rulings.settle)
+        return answer
 
-    def _execute(self, prepared: Prepared) -> bytes:
+    def _attempt(self, prepared: Prepared, identity: Identity, rulings: Rulings | None) -> bytes | None:
         try:
-            return _encode(self.executable.execute(prepared))
+            answer = self.executable.attempt(prepared, identity, rulings)
         except DocumentError as exc:
             return _encode({"data": None, "errors": exc.errors})
+        return _encode(answer) if answer is not None else None
 
     def migrate(self) -> None:
         """Brings the tables up to date."""
@@ -101,7 +178,17 @@ class Service:
 
     def close(self) -> None:
         """Stops the threads and closes their connections."""
+        if self.relay is not None:
+            self.relay.stop()
         self.workers.close()
+        self.auth.close()
+        if self.conflict_lambda is not None:
+            self.conflict_lambda.close()
+
+
+def _conflict_lambda(settings: Settings) -> ConflictLambda:
+    seconds = settings.CONFLICT_HANDLER_TIMEOUT_SECONDS
+    return ConflictLambda(settings.CONFLICT_HANDLER, region=settings.REGION, timeout_seconds=seconds)
 
 
 def _encode(answer: Mapping[str, Any]) -> bytes:

@@ -3,155 +3,79 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 from django.db import connections, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 
+from django_datastore.appsync_local.errors import FieldError
 from django_datastore.appsync_local.models import Delta, Record
+from django_datastore.appsync_local.tables.index_table import IndexTable, Place
+from django_datastore.appsync_local.tables.indexes import Index, Range
+from django_datastore.appsync_local.tables.moments import Clock, Moments
+from django_datastore.appsync_local.tables.records import (
+    MAX_ITEM_BYTES,
+    Stored,
+    Values,
+    item_size,
+    key_of,
+    key_text,
+    stored,
+)
+from django_datastore.appsync_local.tables.statements import COLUMNS, Statements
 
-Values: TypeAlias = dict[str, Any]
-"""A record as JSON values by field name."""
+__all__ = ["Clock", "Store", "Stored", "Values", "key_of", "key_text"]
 
 _MINUTE_MS = 60_000
 _CHUNK = 500
 """Keys per look-up; SQLite and PostgreSQL both take many more, and plan badly for thousands."""
-_COLUMNS = ("id", "key", "data", "version", "last_changed_at", "deleted")
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A row of the base or the delta table."""
-
-    position: int
-    key: str
-    data: str
-    version: int
-    last_changed_at: int
-    deleted: bool
-
-    def values(self) -> Values:
-        """The field values without metadata."""
-        found: Values = json.loads(self.data)
-        return found
-
-    def record(self) -> Values:
-        """The field values with their metadata, as clients see them."""
-        return self.values() | self.metadata()
-
-    def metadata(self) -> Values:
-        """`_version`, `_lastChangedAt` and `_deleted`, which is null while the record lives."""
-        return {
-            "_version": self.version,
-            "_lastChangedAt": self.last_changed_at,
-            "_deleted": self.deleted or None,
-        }
-
-
-def key_of(names: Iterable[str], values: Mapping[str, Any]) -> str:
-    """A record's key as canonical JSON text; raises `KeyError` if a part is missing."""
-    return key_text([values[name] for name in names])
-
-
-def key_text(values: Sequence[Any]) -> str:
-    """The values of a primary key as canonical JSON text."""
-    return json.dumps(list(values), separators=(",", ":"))
-
-
-def _stored(row: Sequence[Any]) -> Stored:
-    """A row of `_COLUMNS`; SQLite has numbers for booleans."""
-    position, key, data, version, last_changed_at, deleted = row
-    return Stored(position, key, data, version, last_changed_at, bool(deleted))
-
-
-class Clock:
-    """Time in epoch milliseconds, told so that a sync's `startedAt` never overlooks a write that is under way.
-
-    A write gets a time that is no earlier than any `startedAt` given out before it; a `startedAt` is later than every
-    finished write, and no later than the one that is running. So `lastSync <= changed` finds all, and nothing twice.
-    """
-
-    def __init__(self, now: Callable[[], int] | None = None) -> None:
-        self.now = now or (lambda: time.time_ns() // 1_000_000)
-        self._lock = threading.Lock()
-        self._last_write = 0
-        self._last_start = 0
-        self._running: list[int] = []
-
-    @contextmanager
-    def write(self) -> Iterator[int]:
-        """The time of everything a document writes; lasts until it is committed."""
-        with self._lock:
-            moment = max(self.now(), self._last_start, self._last_write)
-            self._running.append(moment)
-        try:
-            yield moment
-        finally:
-            with self._lock:
-                self._last_write = max(self._last_write, moment)
-                self._running.remove(moment)
-
-    def start(self) -> int:
-        """The `startedAt` of a sync that begins now."""
-        with self._lock:
-            moment = min(self._running) if self._running else max(self.now(), self._last_write + 1)
-            self._last_start = max(self._last_start, moment)
-            return moment
-
-
-class Statements:
-    """The statements of every mutation as SQL text: the ORM takes ten times longer to build them than they run."""
-
-    def __init__(self, connection: BaseDatabaseWrapper) -> None:
-        quote = connection.ops.quote_name
-        record, delta = quote(Record._meta.db_table), quote(Delta._meta.db_table)
-        read = [quote(name) for name in _COLUMNS]
-        written = ", ".join(quote(name) for name in ("model", *_COLUMNS[1:], "expires_at"))
-        values = ", ".join(["%s"] * len(written.split(", ")))
-        for_update = " FOR UPDATE" if connection.features.has_select_for_update else ""
-        where_key = f"WHERE {quote('model')} = %s AND {quote('key')}"
-        self.lock = f"SELECT {', '.join(read)}, {quote('expires_at')} FROM {record} {where_key} = %s{for_update}"
-        self.insert = f"INSERT INTO {record} ({written}) VALUES ({values})"
-        self.log = f"INSERT INTO {delta} ({written}) VALUES ({values})"
-        changed = ("data", "version", "last_changed_at", "deleted", "expires_at")
-        assignments = ", ".join(f"{quote(name)} = %s" for name in changed)
-        self.update = f"UPDATE {record} SET {assignments} WHERE {quote('id')} = %s"
-        without_data = [name if name != quote("data") else "'{}'" for name in read]
-        live = f"({quote('expires_at')} IS NULL OR {quote('expires_at')} > %s)"
-        self._get = f"SELECT {', '.join(read)} FROM {record} {where_key} IN (%%s) AND {live}"
-        self._get_without_data = f"SELECT {', '.join(without_data)} FROM {record} {where_key} IN (%%s) AND {live}"
-
-    def get_many(self, count: int, *, with_data: bool) -> str:
-        """The look-up of that many keys."""
-        marks = ", ".join(["%s"] * count)
-        return (self._get if with_data else self._get_without_data).replace("%%s", marks)
 
 
 class Store:
     """All records of one API, on one database alias. Its methods run in the server's worker threads."""
 
-    def __init__(self, alias: str, *, clock: Clock, base_ttl_minutes: int, delta_ttl_minutes: int) -> None:
+    def __init__(
+        self,
+        alias: str,
+        *,
+        clock: Clock,
+        base_ttl_minutes: int,
+        delta_ttl_minutes: int,
+        indexes: Mapping[str, tuple[Index, ...]] | None = None,
+    ) -> None:
         self.alias = alias
         self.clock = clock
         self._base_ttl_ms = base_ttl_minutes * _MINUTE_MS
         self._delta_ttl_ms = delta_ttl_minutes * _MINUTE_MS
         self._next_purge = 0
         self._sql = Statements(connections[alias])
+        self._moments = Moments(alias, clock, self._sql)
+        self.indexes = IndexTable(alias, indexes or {}, self._sql)
+        """Where records are found by their indexes."""
+
+    # -- the order of writes -------------------------------------------------------------------------------------------
+
+    def writing(self) -> AbstractContextManager[int]:
+        """One transaction for all mutations of a document; the time of everything they write."""
+        self._build_indexes()
+        return self._moments.writing()
+
+    def start(self) -> int:
+        """The `startedAt` of a sync that begins now, before it reads anything."""
+        return self._moments.start()
+
+    def _build_indexes(self) -> None:
+        if not self.indexes.is_built:
+            with self._moments.writing():
+                self.indexes.build()
+            self.indexes.is_built = True
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
-    def transaction(self) -> AbstractContextManager[None]:
-        """All mutations of a document, in one commit."""
-        return transaction.atomic(using=self.alias)
-
     def savepoint(self) -> AbstractContextManager[None]:
-        """One mutation among them."""
+        """One mutation among those of a document."""
         return transaction.atomic(using=self.alias)
 
     def lock(self, model: str, key: str) -> Stored | None:
@@ -160,21 +84,30 @@ class Store:
         if not rows:
             return None
         *columns, expires_at = rows[0]
-        found = _stored(columns)
+        found = stored(columns)
         if expires_at is not None and expires_at <= self.clock.now():
-            Record.objects.using(self.alias).filter(pk=found.position).delete()
+            self._remove(Record.objects.using(self.alias).filter(pk=found.position))
             return None
         return found
 
     def insert(self, model: str, key: str, values: Values, *, now: int) -> Stored:
         """Stores a new record as version 1; `IntegrityError` if the key was taken meanwhile."""
-        row = Stored(0, key, json.dumps(values), 1, now, False)
-        self._execute(self._sql.insert, model, key, row.data, row.version, now, False, None)
+        row = Stored(0, key, _encode(values), 1, now, False)
+        columns = (model, key, row.data, row.version, now, False, None)
+        if model in self.indexes:
+            entries = self.indexes.entries(model, values)
+            [(position,)] = self._select(self._sql.insert_returning, *columns)
+            self.indexes.move(position, {}, entries)
+        else:
+            self._execute(self._sql.insert, *columns)
         return self._log(model, row)
 
     def update(self, model: str, found: Stored, values: Values, *, now: int, deleted: bool = False) -> Stored:
         """Stores the next version of a record; a tombstone comes back to life unless `deleted`."""
-        return self._advance(model, found, json.dumps(values), now=now, deleted=deleted)
+        if model in self.indexes:
+            after = self.indexes.entries(model, values)
+            self.indexes.move(found.position, self.indexes.entries(model, found.values()), after)
+        return self._advance(model, found, _encode(values, updated=True), now=now, deleted=deleted)
 
     def delete(self, model: str, found: Stored, *, now: int) -> Stored:
         """Turns a record into a tombstone, which is a new version of it too."""
@@ -184,7 +117,7 @@ class Store:
         changed = max(now, found.last_changed_at)
         row = Stored(found.position, found.key, data, found.version + 1, changed, deleted)
         if deleted and not self._base_ttl_ms:
-            Record.objects.using(self.alias).filter(pk=row.position).delete()
+            self._remove(Record.objects.using(self.alias).filter(pk=row.position))
         else:
             expires_at = changed + self._base_ttl_ms if deleted else None
             self._execute(self._sql.update, data, row.version, changed, deleted, expires_at, row.position)
@@ -196,6 +129,35 @@ class Store:
             self._sql.log, model, row.key, row.data, row.version, row.last_changed_at, row.deleted, expires_at
         )
         return row
+
+    def restore(self, rows: Sequence[tuple[str, Stored]], *, now: int) -> None:
+        """Stores records of models as they were elsewhere; `IntegrityError` for a key that is taken.
+
+        What changed so lately that a delta sync could ask for it goes into the delta log, too.
+        """
+        base, delta = [], []
+        for model, row in rows:
+            columns = (model, row.key, row.data, row.version, row.last_changed_at, row.deleted)
+            base.append((*columns, row.last_changed_at + self._base_ttl_ms if row.deleted else None))
+            if row.last_changed_at + self._delta_ttl_ms > now:
+                delta.append((*columns, row.last_changed_at + self._delta_ttl_ms))
+        with connections[self.alias].cursor() as cursor:
+            cursor.executemany(self._sql.insert, base)
+            if delta:
+                cursor.executemany(self._sql.log, delta)
+        self._index(rows)
+
+    def _index(self, rows: Sequence[tuple[str, Stored]]) -> None:
+        for model in {model for model, _ in rows if model in self.indexes}:
+            data = {row.key: row.values() for name, row in rows if name == model}
+            for key, row in self.get_many(model, list(data), with_data=False).items():
+                self.indexes.move(row.position, {}, self.indexes.entries(model, data[key]))
+
+    def make_room(self) -> int:
+        """Removes the records whose time is over; returns the last position that is taken."""
+        rows = Record.objects.using(self.alias)
+        self._remove(self._expired(rows))
+        return rows.aggregate(last=Max("id"))["last"] or 0
 
     def _execute(self, statement: str, *values: str | int | None) -> None:
         with connections[self.alias].cursor() as cursor:
@@ -211,8 +173,12 @@ class Store:
         """Removes what has outlived its time; at most once a minute, because reading skips it anyway."""
         if now >= self._next_purge:
             self._next_purge = now + _MINUTE_MS
-            for table in (Record, Delta):
-                self._expired(table.objects.using(self.alias)).delete()
+            self._remove(self._expired(Record.objects.using(self.alias)))
+            self._expired(Delta.objects.using(self.alias)).delete()
+
+    def _remove(self, rows: QuerySet[Record]) -> None:
+        self.indexes.forget(rows)
+        rows.delete()
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -227,32 +193,44 @@ class Store:
             chunk = keys[start : start + _CHUNK]
             statement = self._sql.get_many(len(chunk), with_data=with_data)
             rows = self._select(statement, model, *chunk, self.clock.now())
-            found.update({row[1]: _stored(row) for row in rows})
+            found.update({row[1]: stored(row) for row in rows})
         return found
 
-    def scan(self, model: str, *, after: int, limit: int) -> list[Stored]:
+    def scan(self, model: str, *, after: int, limit: int, with_tombstones: bool = True) -> list[Stored]:
         """A page of a model's records and tombstones, in the order they came; `after` is the last position seen."""
-        rows = self._live(Record.objects.using(self.alias)).filter(model=model, id__gt=after).order_by("id")
-        return self._read(rows[:limit])
+        statement = self._sql.scan if with_tombstones else self._sql.scan_without_tombstones
+        return [stored(row) for row in self._select(statement, model, after, self.clock.now(), limit)]
 
     def changes(self, model: str, *, since: int, after: tuple[int, int], limit: int) -> list[Stored]:
         """A page of the delta log in the order of change; `after` is the time and position of the last row seen."""
-        changed, position = after
-        later = Q(last_changed_at__gt=changed) | Q(last_changed_at=changed, id__gt=position)
-        rows = Delta.objects.using(self.alias).filter(model=model, last_changed_at__gte=max(since, changed))
-        return self._read(rows.filter(later).order_by("last_changed_at", "id")[:limit])
+        changed, position = max((since, 0), after)
+        return [stored(row) for row in self._select(self._sql.changes, model, changed, position, limit)]
 
-    def partition(self, model: str, key_prefix: str) -> list[Stored]:
-        """All records whose key begins with these values."""
-        return self._read(self._live(Record.objects.using(self.alias)).filter(model=model, key__startswith=key_prefix))
+    def walk(
+        self,
+        index: Index,
+        partition: bytes,
+        span: Range,
+        *,
+        after: Place | None,
+        limit: int,
+        is_descending: bool = False,
+    ) -> list[Stored]:
+        """A page of the records and tombstones an index has in a partition, with their sort keys."""
+        self._build_indexes()
+        now = self.clock.now()
+        return self.indexes.walk(index, partition, span, after=after, limit=limit, is_descending=is_descending, now=now)
 
-    def containing(self, model: str, texts: Iterable[str]) -> Iterator[Stored]:
-        """The records whose data contain all these texts: a superset for the caller to look through."""
-        rows = self._live(Record.objects.using(self.alias)).filter(model=model).order_by("id")
-        for text in texts:
-            rows = rows.filter(data__contains=text)
-        for row in rows.values_list(*_COLUMNS).iterator():
-            yield _stored(row)
+    def everything(self, models: Iterable[str]) -> Iterator[tuple[str, Stored]]:
+        """All records and tombstones of these models as they are at one moment, read a few at a time."""
+        rows = self._live(Record.objects.using(self.alias)).filter(model__in=list(models)).order_by("model", "id")
+        for model, *columns in rows.values_list("model", *COLUMNS).iterator(chunk_size=_CHUNK):
+            yield model, stored(columns)
+
+    def strangers(self, models: Sequence[str]) -> dict[str, int]:
+        """The other models that have records, with their number."""
+        rows = self._live(Record.objects.using(self.alias)).exclude(model__in=models)
+        return dict(rows.order_by("model").values_list("model").annotate(Count("id")))
 
     def keeps_delta_since(self, moment: int) -> bool:
         """Whether the delta log still has everything since `moment`."""
@@ -264,6 +242,11 @@ class Store:
     def _expired(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         return rows.filter(expires_at__lte=self.clock.now())
 
-    @staticmethod
-    def _read(rows: QuerySet[Any]) -> list[Stored]:
-        return [_stored(row) for row in rows.values_list(*_COLUMNS)]
+
+def _encode(values: Values, *, updated: bool = False) -> str:
+    """The values as text; raises the `FieldError` of an item DynamoDB would not take."""
+    text = json.dumps(values)
+    if len(text) > MAX_ITEM_BYTES and item_size(values) > MAX_ITEM_BYTES:
+        what = "Item size to update has" if updated else "Item size has"
+        raise FieldError("ValidationException", f"{what} exceeded the maximum allowed size")
+    return text

@@ -42,6 +42,17 @@ class Workers:
         """Runs in the thread that writes, and waits for it: for callers that are no coroutine."""
         return self._writer.submit(self._run, work, *args).result()
 
+    def start(self, work: Callable[[], None], name: str) -> threading.Thread:
+        """Runs in a thread of its own, with a connection like the others'. Who starts it ends it, before `close`."""
+
+        def run() -> None:
+            self._open()
+            work()
+
+        thread = threading.Thread(target=run, name=f"{self._alias}-{name}", daemon=True)
+        thread.start()
+        return thread
+
     def close(self) -> None:
         """Waits for what is running, then closes the connections."""
         self._writer.shutdown()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import re
 from collections.abc import Iterable
 from functools import cache
@@ -44,6 +45,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def plural(name: str) -> str:
     """The plural Amplify's transformer gives a model: `Post` becomes `Posts`, `Category` becomes `Categories`."""
     return str(Pluralizer().pluralize(name))  # type: ignore[no-untyped-call]  # pluralizer ships no types
+
+
+def index_name(model: str, fields: Iterable[str]) -> str:
+    """The name Amplify gives an index, and the query that reads it: `postsByBlogIDAndTitle`."""
+    return f"{lower_first(plural(model))}By{'And'.join(map(capitalize, fields))}"
+
+
+def subscription_name(name: str) -> str:
+    """The name Amplify gives a subscription: AppSync takes 50 characters, a longer one ends in a part of its hash."""
+    return name if len(name) <= 50 else name[:45] + hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()[:5]
 
 
 def enum_value(text: str) -> str:

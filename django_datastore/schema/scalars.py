@@ -125,7 +125,8 @@ def _json(value: object) -> str:
 def _url(value: object) -> str:
     text = _string(value)
     parts = urlsplit(text)
-    if not parts.scheme or not (parts.netloc or parts.path) or any(mark.isspace() for mark in text):
+    is_whole = parts.scheme and (parts.netloc or parts.path) and "//" not in parts.path
+    if not is_whole or any(mark.isspace() for mark in text):
         raise ValueError(f"{text!r} is no URL")
     return text
 

@@ -34,7 +34,8 @@ class Association:
 
     connection_type: ConnectionType
     target_names: tuple[str, ...] = ()
-    """This model's foreign key fields, in the order of the other's primary key (BELONGS_TO, HAS_ONE)."""
+    """This model's foreign key fields, in the order of the other's primary key (BELONGS_TO; HAS_ONE, unless the other
+    model holds the key); its fields that the others point to, where they are not its primary key (HAS_MANY)."""
     associated_with: tuple[str, ...] = ()
     """The other model's fields that point here (HAS_MANY, HAS_ONE)."""
 
@@ -55,7 +56,10 @@ class FieldSchema:
     """The server sets it; it is selected and never sent."""
     association: Association | None = None
     attributes: tuple[Mapping[str, Any], ...] = ()
-    """Directives of the field that only the server reads, such as `{"type": "default", "value": "x"}`."""
+    """The field's directives as written, each with its name as `type`: `{"type": "default", "value": "x"}`, `{"type":
+    "hasMany", "limit": 50}`, `{"type": "auth", "rules": [...]}` with rules as in `ModelSchema.auth_rules`. The keys are
+    elsewhere (`ModelSchema.primary_key`, `indexes`). Fields that Amplify adds have `{"type": "implicitForeignKey"}` or
+    `{"type": "implicitOwner"}`."""
 
     @property
     def is_relation(self) -> bool:
@@ -106,7 +110,8 @@ class ModelSchema:
     primary_key: tuple[str, ...] = ("id",)
     indexes: tuple[IndexSchema, ...] = ()
     auth_rules: tuple[Mapping[str, Any], ...] = ()
-    """The `@auth` rules as written."""
+    """The `@auth` rules as written: mappings with `allow` and, where given, `provider`, `ownerField`, `identityClaim`,
+    `groups`, `groupsField`, `groupClaim`, `operations`. Enum values are texts; lists may come as single values."""
     properties: Mapping[str, Any] = field(default_factory=dict)
     """The arguments of `@model` as written (queries, mutations, subscriptions, timestamps)."""
 
@@ -153,3 +158,5 @@ class Schema:
     models: Mapping[str, ModelSchema] = field(default_factory=dict)
     enums: Mapping[str, EnumSchema] = field(default_factory=dict)
     non_models: Mapping[str, NonModelSchema] = field(default_factory=dict)
+    is_sandbox: bool = False
+    """Models without `@auth` rules are open to API keys: `input AMPLIFY { globalAuthRule: … }`."""

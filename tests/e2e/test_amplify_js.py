@@ -7,11 +7,8 @@ Every box is a process of its own. The server knows Amplify's SDL file and nothi
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shlex
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -103,24 +100,6 @@ class Stage:
             "APPSYNC_URL": getattr(self, "endpoint", "http://127.0.0.1:9/graphql"),
             "APPSYNC_API_KEY": API_KEY,
         }
-
-
-@pytest.fixture(scope="session")
-def node() -> str:
-    """Node with the client installed from its lock file; without them the tests are skipped, aloud."""
-    found, npm = shutil.which("node"), shutil.which("npm")
-    if found is None or npm is None:
-        pytest.skip("The npm client needs node 20 or later and npm on PATH.")
-    lock, stamp = CLIENT_DIR / "package-lock.json", CLIENT_DIR / "node_modules" / ".installed"
-    with lock.open() as guarded:
-        fcntl.flock(guarded, fcntl.LOCK_EX)  # test runs side by side install once
-        if not stamp.exists() or stamp.stat().st_mtime < lock.stat().st_mtime:
-            install = subprocess.run([npm, "ci"], cwd=CLIENT_DIR, capture_output=True, text=True)
-            if install.returncode != 0:
-                errors = [line for line in install.stderr.splitlines() if "error" in line]
-                pytest.skip(f"npm ci cannot install the client: {' | '.join(errors[:4])}")
-            stamp.touch()
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import httpx
@@ -48,10 +48,19 @@ def local_server(sdl: str = SDL, **options: Any) -> Iterator[LocalServer]:
         yield server
 
 
+class Reachable(Protocol):
+    """A running server, whoever started it."""
+
+    @property
+    def url(self) -> str: ...
+
+    api_key: str
+
+
 class Client:
     """Posts documents and hands back what came."""
 
-    def __init__(self, server: LocalServer) -> None:
+    def __init__(self, server: Reachable) -> None:
         self.url = server.url
         self.http = httpx.Client(headers={"x-api-key": server.api_key}, timeout=30)
 
@@ -163,9 +172,7 @@ class Speaker:
 
 
 @asynccontextmanager
-async def speaking(
-    server: LocalServer, *, path: str = "/graphql/realtime", init: bool = True
-) -> AsyncIterator[Speaker]:
+async def speaking(server: Reachable, *, path: str = "/graphql/realtime", init: bool = True) -> AsyncIterator[Speaker]:
     """A socket as Amplify's client opens it, acknowledged."""
     header = base64.urlsafe_b64encode(json.dumps({"host": "localhost", "x-api-key": server.api_key}).encode())
     protocols = ["graphql-ws", f"header-{header.decode().rstrip('=')}"]

@@ -83,6 +83,17 @@ def test_interrupted_sync_goes_on_at_its_page(site: Engine, appsync: LocalServer
     assert done["blog.post"].new == 15
 
 
+@pytest.mark.parametrize("is_full", [True, False])
+def test_interrupted_sync_whose_page_is_refused_begins_anew(site: Engine, appsync: LocalServer, is_full: bool) -> None:
+    site.sync()
+    device(appsync, "create", "Post", title="one")
+    stuck = {"next_token": "of another time", "started_at": 1, "is_full_sync": is_full}
+    ModelMetadata.objects.filter(model="blog.post").update(**stuck)
+    site.sync()
+    assert Post.objects.get().title == "one"
+    assert ModelMetadata.objects.get(model="blog.post").next_token == ""
+
+
 def test_base_sync_sweeps_rows_that_are_gone(site: Engine, appsync: LocalServer) -> None:
     device(appsync, "create", "Post", title="stays")
     merger.merge_page(registry.get(Post), [wire(title="vanished elsewhere")])
@@ -268,13 +279,13 @@ def test_merge_keeps_columns_that_are_not_synced_and_enqueues_nothing() -> None:
 
 
 @pytest.fixture
-def appsync(request: pytest.FixtureRequest) -> Any:
+def appsync_local(request: pytest.FixtureRequest) -> Any:
     """The local server, with the conflict handler a test asks for."""
     with LocalServer(registry.as_schema(), conflict=getattr(request, "param", "automerge")) as server:
         yield server
 
 
-@pytest.mark.parametrize("appsync", ["optimistic"], indirect=True)
+@pytest.mark.parametrize("appsync_local", ["optimistic"], indirect=True)
 def test_optimistic_concurrency_puts_the_edit_on_top_of_the_newer_record(site: Engine, appsync: LocalServer) -> None:
     post = Post.objects.create(title="a", rating=1)
     site.drain()
@@ -289,7 +300,7 @@ def test_optimistic_concurrency_puts_the_edit_on_top_of_the_newer_record(site: E
     assert (post.title, post.rating) == ("mine", 9)
 
 
-@pytest.mark.parametrize("appsync", ["optimistic", "automerge"], indirect=True)
+@pytest.mark.parametrize("appsync_local", ["optimistic", "automerge"], indirect=True)
 def test_delete_of_a_record_changed_elsewhere_still_deletes(site: Engine, appsync: LocalServer) -> None:
     post = Post.objects.create(title="a")
     site.drain()
@@ -302,7 +313,7 @@ def test_delete_of_a_record_changed_elsewhere_still_deletes(site: Engine, appsyn
     assert not Post.objects.exists()
 
 
-@pytest.mark.parametrize("appsync", ["optimistic"], indirect=True)
+@pytest.mark.parametrize("appsync_local", ["optimistic"], indirect=True)
 def test_handler_may_discard_the_edit(site: Engine, appsync: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
     from django_datastore import DISCARD
 

@@ -22,14 +22,13 @@ from django.db import connection
 from django.utils import timezone
 
 from django_datastore.appsync.client import AppSyncClient, Response
-from django_datastore.appsync_local.server import LocalServer, LocalServerProcess
 from django_datastore.models import Conflict, MutationEvent, RecordMetadata
 from django_datastore.sync import lanes
 from django_datastore.sync.engine import Engine
 from django_datastore.sync.processors.mutation import MutationProcessor
-from django_datastore.testing import connected
+from django_datastore.testing import LocalAppSync, LocalAppSyncProcess, connected
 from testproject.blog.models import Blog, Comment, Post
-from tests.integration.killed_worker_tools import ROOT, Line, Moment, Worker, line_to
+from tests.integration.killed_worker_tools import Moment, Worker, hold
 
 KILLS = 20
 MUTATIONS = 200
@@ -55,30 +54,19 @@ class Expected:
 
 
 @pytest.fixture
-def appsync_process(tmp_path: Path) -> Iterator[LocalServerProcess]:
+def appsync_process() -> Iterator[LocalAppSyncProcess]:
     """AppSync, in a process of its own."""
-    environment = {"DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONPATH": str(ROOT)}
-    database = str(tmp_path / "appsync.sqlite3")
-    with LocalServerProcess("127.0.0.1:0", "--database", database, env=environment) as server:
+    with LocalAppSyncProcess() as server:
         yield server
 
 
 @pytest.fixture
-def line(appsync_process: LocalServerProcess) -> Iterator[tuple[Line, str]]:
-    """The worker's way to AppSync."""
-    with line_to(appsync_process.url) as found:
-        yield found
-
-
-@pytest.fixture
-def worker(
-    transactional_db: None, appsync_process: LocalServerProcess, line: tuple[Line, str], tmp_path: Path
-) -> Iterator[Worker]:
+def worker(transactional_db: None, appsync_process: LocalAppSyncProcess, tmp_path: Path) -> Iterator[Worker]:
     """The worker, not started yet, on the database of this test."""
     environment = {
         "DATABASE_URL": database_url(),
         "DEMO_DIR": str(tmp_path),
-        "APPSYNC_ENDPOINT": line[1],
+        "APPSYNC_ENDPOINT": appsync_process.url,
         "APPSYNC_API_KEY": appsync_process.api_key,
     }
     found = Worker(environment, tmp_path / "worker.log")
@@ -86,9 +74,7 @@ def worker(
     found.kill()
 
 
-def test_killed_worker_loses_nothing_and_repeats_nothing(
-    worker: Worker, line: tuple[Line, str], appsync_process: LocalServerProcess
-) -> None:
+def test_killed_worker_loses_nothing_and_repeats_nothing(worker: Worker, appsync_process: LocalAppSyncProcess) -> None:
     seed = int(os.environ.get("KILL_SEED", random.SystemRandom().randrange(10**6)))
     print(f"KILL_SEED={seed} repeats this choice of moments.")
     rng = random.Random(seed)
@@ -100,7 +86,7 @@ def test_killed_worker_loses_nothing_and_repeats_nothing(
         if number == KILLS // 2:
             for edit in late_edits:
                 edit()
-        in_flight += die_at(moment, worker, line[0], rng)
+        in_flight += die_at(moment, worker, appsync_process, rng)
     print(f"{in_flight} mutations were in flight when their worker died.")
     worker.start()
     wait_until(lambda: not MutationEvent.objects.exists(), worker)
@@ -110,7 +96,7 @@ def test_killed_worker_loses_nothing_and_repeats_nothing(
     assert_storage_agrees(expected)
 
 
-def test_mutation_that_never_arrived_is_sent_once(site: Engine, appsync: LocalServer) -> None:
+def test_mutation_that_never_arrived_is_sent_once(site: Engine, appsync: LocalAppSync) -> None:
     post = Post.objects.create(title="old", tags=["a"])
     site.drain()
     post.tags = ["a", "b"]
@@ -124,7 +110,7 @@ def test_mutation_that_never_arrived_is_sent_once(site: Engine, appsync: LocalSe
 
 @pytest.mark.parametrize("other", ["is sending", "has settled"])
 def test_worker_that_overslept_its_lease_leaves_all_to_the_other(
-    site: Engine, appsync: LocalServer, other: str
+    site: Engine, appsync: LocalAppSync, other: str
 ) -> None:
     post = Post.objects.create(title="old", tags=["a"])
     site.drain()
@@ -158,19 +144,21 @@ def moments(rng: random.Random) -> list[Moment]:
     return found
 
 
-def die_at(moment: Moment, worker: Worker, line: Line, rng: random.Random) -> int:
+def die_at(moment: Moment, worker: Worker, appsync: LocalAppSyncProcess, rng: random.Random) -> int:
     """One life of the worker. Returns how many mutations were in flight when it ended."""
-    line.arm(moment)
+    held = hold(appsync, moment)
     worker.start()
-    wait_until(line.reached.is_set, worker)
+    wait_until(lambda: held.hits > 0, worker)
     # The random moment itself, not a wait for something to happen.
     if moment is Moment.SETTLING:
+        held.release()
         time.sleep(rng.uniform(0, SETTLING_SECONDS))
     elif moment is Moment.ANY:
+        held.release()
         time.sleep(rng.uniform(0, ANY_SECONDS))
     worker.kill()
     in_flight = MutationEvent.objects.in_flight().count()
-    line.release()
+    appsync.faults.clear()
     if moment in (Moment.LOST, Moment.LATE, Moment.ANSWERED):
         assert in_flight, f"The worker died while {moment.value}, and nothing is in flight."
     return in_flight
@@ -179,7 +167,7 @@ def die_at(moment: Moment, worker: Worker, line: Line, rng: random.Random) -> in
 # -- The mutations -----------------------------------------------------------------------------------------------------
 
 
-def write_and_drain(server: LocalServerProcess) -> list[Post]:
+def write_and_drain(server: LocalAppSyncProcess) -> list[Post]:
     """Posts that AppSync has already, in version 1."""
     posts = Post.objects.bulk_create([Post(title=f"old {n}", rating=n, tags=["a"]) for n in range(80)])
     with connected(server, REQUEST_TIMEOUT_SECONDS=30.0, LEASE_SECONDS=60.0) as engine:
@@ -235,7 +223,7 @@ def edit_again(post: Post, expected: Expected) -> Callable[[], None]:
 # -- What became of them -----------------------------------------------------------------------------------------------
 
 
-def held_by(server: LocalServerProcess) -> dict[tuple[str, str], dict[str, Any]]:
+def held_by(server: LocalAppSyncProcess) -> dict[tuple[str, str], dict[str, Any]]:
     """Every record and tombstone AppSync holds, asked for without our client."""
     syncs = " ".join(f"{name}: sync{name}s(limit: 1000) {{ items {{ {FIELDS[name]} }} }}" for name in FIELDS)
     headers = {"x-api-key": server.api_key, "content-type": "application/json"}

@@ -30,7 +30,8 @@ def test_wrong_key_is_a_401_with_appsyncs_header(client: Client, headers: dict[s
 
 
 MALFORMED: list[tuple[bytes, str]] = [
-    (b"", "not valid JSON"),
+    (b"", "Request body is empty."),
+    (b" ", "not valid JSON"),
     (b"{", "not valid JSON"),
     (b"\xff\xfe", "not valid JSON"),
     (b"[" * 100_000, "not valid JSON"),
@@ -96,8 +97,8 @@ def test_invalid_document_is_refused_in_appsyncs_words(client: Client, query: st
 
 
 COERCED: list[tuple[dict[str, Any], str]] = [
-    ({}, "Variable 'title' has coerced Null value for NonNull type 'String!'"),
-    ({"title": None}, "Variable 'title' has coerced Null value for NonNull type 'String!'"),
+    ({}, "Variable 'input' has coerced Null value for NonNull type 'String!'"),
+    ({"title": None}, "Variable 'input' has coerced Null value for NonNull type 'String!'"),
     (
         {"title": "x", "nope": 1},
         "The variables input contains a field name 'nope' that is not defined for input object type 'CreatePostInput' ",
@@ -188,6 +189,18 @@ def test_browser_may_call_from_anywhere(client: Client):
     allowed = answer.headers["Access-Control-Allow-Headers"].replace(" ", "").split(",")
     assert set(wanted.split(",")) <= set(allowed)
     assert httpx.post(client.url, headers={"x-api-key": "wrong"}).headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_preflight_lets_own_headers_and_private_networks_pass(client: Client):
+    def preflight(**headers: str) -> httpx.Headers:
+        named = {f"Access-Control-Request-{name.replace('_', '-')}": value for name, value in headers.items()}
+        return httpx.options(client.url, headers={"Origin": "https://example.com", **named}).headers
+
+    asked = preflight(Method="POST", Headers="X-Tenant, x-api-key", Private_Network="true")
+    assert "x-tenant" in asked["Access-Control-Allow-Headers"]
+    assert asked["Access-Control-Allow-Private-Network"] == "true"
+    assert "Access-Control-Allow-Private-Network" not in preflight(Method="POST")
+    assert "\t" not in preflight(Headers="a\tb: c" * 3_000)["Access-Control-Allow-Headers"]
 
 
 def test_get_says_what_this_is(client: Client):

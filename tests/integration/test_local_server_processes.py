@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from django_datastore.appsync_local import databases
 from django_datastore.appsync_local import service as services
 from django_datastore.appsync_local.routing import websocket_urlpatterns
 from django_datastore.appsync_local.server import LocalServer, LocalServerProcess
-from tests.integration.local_server_tools import SDL, fresh_database, local_server
+from tests.integration.local_server_tools import SDL, fresh_database, local_server, speaking
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,7 +85,7 @@ def test_command_killed_has_lost_nothing_it_answered(models: str, database: str)
         (["127.0.0.1:99999"], "is no address"),
         (["--schema", "nowhere.graphql"], "Cannot read the schema"),
         (["--database", ":memory:"], "cannot use a SQLite database in memory"),
-        (["--conflict", "lambda"], "invalid choice"),
+        (["--conflict", "lambada"], "invalid choice"),
     ],
 )
 def test_command_line_that_makes_no_sense_is_refused(arguments: list[str], message: str):
@@ -177,3 +178,21 @@ async def test_gqls_own_transports_work_unpatched():
                 await writing.execute(gql('mutation { createBlog(input: {name: "B"}) { name } }'))
             assert await first == {"onCreateBlog": {"name": "B"}}
             await events.aclose()
+
+
+async def test_mutation_in_one_process_reaches_sockets_at_another(models: str, database: str):
+    arguments = ("--schema", models, "--database", database, "--api-key", "mine", "--share-events")
+    with run(*arguments) as one, run(*arguments) as other:
+        async with AsyncExitStack() as stack:
+            speakers = [await stack.enter_async_context(speaking(process)) for process in (one, other)]
+            for speaker in speakers:
+                await speaker.start("1", "subscription { onCreateBlog { name } }")
+            for number in range(5):
+                for process in (one, other):
+                    name = f"{number} {process.url}"
+                    query = f'mutation {{ createBlog(input: {{name: "{name}"}}) {{ name }} }}'
+                    assert (await asyncio.to_thread(post, process, query))["createBlog"] == {"name": name}
+            heard = [
+                [(await speaker.event())["data"]["onCreateBlog"]["name"] for _ in range(10)] for speaker in speakers
+            ]
+    assert heard[0] == heard[1] == [f"{number} {url}" for number in range(5) for url in (one.url, other.url)]

@@ -109,6 +109,29 @@ async def test_refused_filter_speaks_the_words_amplifys_client_listens_for(serve
         assert (await speaker.start("1", FILTERED))["type"] == "start_ack"
 
 
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        ({"rating": {"in": [1, 2, 3, 4, 5, 6]}}, "subscription exceeds maximum value limit 5 for operator `in`."),
+        ({"rating": {"gt": 1, "lt": 5}}, "filter uses same fieldName multiple time"),
+        ({"or": [{"rating": {"eq": n}} for n in range(11)]}, "Filters combination exceed maximum limit"),
+    ],
+)
+async def test_filter_beyond_appsyncs_limits_is_refused(server: LocalServer, found: dict[str, Any], message: str):
+    async with speaking(server) as speaker:
+        answer = await speaker.start("1", FILTERED, {"filter": found})
+        assert message in answer["payload"]["errors"][0]["message"]
+        assert answer["payload"]["errors"][0]["errorCode"] == 400
+
+
+async def test_filter_sees_only_what_the_mutation_selected(server: LocalServer, client: Client):
+    async with speaking(server) as speaker:
+        await speaker.start("1", FILTERED, {"filter": {"rating": {"eq": 5}}})
+        await written(client, "createPost", "id title", title="not seen", rating=5)
+        await written(client, "createPost", "id title rating", title="seen", rating=5)
+        assert (await speaker.event())["data"]["onCreatePost"]["title"] == "seen"
+
+
 async def test_refused_mutation_is_no_event(server: LocalServer, client: Client):
     async with speaking(server) as speaker:
         post = await written(client, "createPost", title="before")
@@ -218,6 +241,51 @@ async def test_nonsense_is_answered_and_the_connection_lives(server: LocalServer
         assert (await speaker.start("1", ON_CREATE))["type"] == "start_ack"
 
 
+@pytest.mark.parametrize(
+    ("limit", "init", "code"),
+    [
+        ({"CONNECTION_INIT_TIMEOUT_SECONDS": 0.1}, False, 4408),
+        ({"CONNECTION_LIFETIME_SECONDS": 0.3}, True, 1001),
+    ],
+)
+async def test_socket_is_closed_when_its_time_is_over(limit: dict[str, float], init: bool, code: int):
+    with local_server(**limit) as server:
+        async with speaking(server, init=init) as speaker:
+            with pytest.raises(ConnectionClosed):
+                await speaker.receive()
+            assert speaker.socket.close_code == code
+
+
+async def test_frame_that_is_too_big_closes_its_socket_and_no_other(server: LocalServer):
+    async with speaking(server) as other, speaking(server) as speaker:
+        await speaker.socket.send("x" * 300_000)
+        with pytest.raises(ConnectionClosed):
+            await speaker.receive()
+        assert speaker.socket.close_code == 1009
+        assert (await other.start("1", ON_CREATE))["type"] == "start_ack"
+
+
+async def test_invalid_utf_8_closes_its_socket_and_no_other(server: LocalServer):
+    async with speaking(server) as other, speaking(server) as speaker:
+        speaker.socket.protocol.send_text(b"\xff\xfe")
+        speaker.socket.transport.write(b"".join(speaker.socket.protocol.data_to_send()))
+        with pytest.raises(ConnectionClosed):
+            await speaker.receive()
+        assert speaker.socket.close_code == 1007
+        assert (await other.start("1", ON_CREATE))["type"] == "start_ack"
+
+
+async def test_flood_of_starts_is_refused_and_others_are_served(server: LocalServer, client: Client):
+    async with speaking(server) as flooding, speaking(server) as other:
+        await other.start("1", ON_CREATE)
+        for number in range(1500):
+            await flooding.send("start", id=str(number), payload={"data": "{}"})
+        kinds = {(await flooding.receive())["type"] for _ in range(1500)}
+        assert kinds == {"error"}
+        post = await written(client, "createPost", title="x")
+        assert (await other.event())["data"]["onCreatePost"]["id"] == post["id"]
+
+
 async def test_cut_socket_leaves_nothing_behind(client: Client):
     with local_server() as server:
         async with speaking(server) as speaker:
@@ -229,3 +297,16 @@ async def test_cut_socket_leaves_nothing_behind(client: Client):
             with pytest.raises(ConnectionClosed):
                 await speaker.receive()
         assert broker.watching("onCreatePost") == 0
+
+
+async def test_broker_cuts_and_closes_sockets(server: LocalServer):
+    async with speaking(server) as cut:
+        assert server.service.broker.cut() == 1
+        with pytest.raises(ConnectionClosed):
+            await cut.receive()
+        assert cut.socket.close_code == 1006  # no close frame: the line is lost
+    async with speaking(server) as closed:
+        assert server.service.broker.close_all(1012) == 1
+        with pytest.raises(ConnectionClosed):
+            await closed.receive()
+        assert closed.socket.close_code == 1012

@@ -3,46 +3,18 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from django_datastore.exceptions import SyncError
 from django_datastore.models import Conflict, MutationEvent, RecordMetadata
-from django_datastore.sync import engine
 from django_datastore.sync.engine import Engine
-from django_datastore.testing import LocalAppSync, connected
+from django_datastore.testing import connected
+from django_datastore.testing.appsync import AppSyncForTests
 from testproject.blog.models import Post
 
 KEY = "da2-very-secret"
-
-
-@contextmanager
-def answering(status: int, body: bytes, content_type: str = "text/html") -> Iterator[str]:
-    """A server that answers every request with the same."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
-            self.send_response(status)
-            self.send_header("content-type", content_type)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/graphql"
-    finally:
-        server.shutdown()
-        server.server_close()
+pytestmark = pytest.mark.appsync_local(api_key=KEY)
 
 
 @pytest.mark.parametrize(
@@ -60,18 +32,17 @@ def answering(status: int, body: bytes, content_type: str = "text/html") -> Iter
 )
 def test_mutation_survives_a_strange_answer(
     site: Engine,
-    appsync: LocalAppSync,
+    appsync: AppSyncForTests,
     status: int,
     body: bytes,
     is_doubtful: bool,
-    settings: object,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
     post = Post.objects.create(title="precious", tags=["a"])
-    with answering(status, body) as url:
-        settings.DATASTORE = {**settings.DATASTORE, "ENDPOINT": url, "API_KEY": KEY}  # type: ignore[attr-defined]
-        engine.current().drain()
+    with appsync.faults.answers(status=status, body=body, content_type="text/html") as fault:
+        site.drain()
+    assert fault.hits == 1
     event = MutationEvent.objects.get()
     assert (event.state, event.outcome_unknown) == (MutationEvent.State.PENDING, is_doubtful)
     assert event.error_type
@@ -91,14 +62,12 @@ def test_mutation_survives_a_strange_answer(
 
 
 def test_sync_that_gets_a_strange_answer_changes_nothing_and_can_be_repeated(
-    site: Engine, appsync: LocalAppSync, settings: object
+    site: Engine, appsync: AppSyncForTests
 ) -> None:
     appsync.execute('mutation { createPost(input: {title: "T"}) { id } }')
     site.sync()
-    with answering(200, b"<html>hello</html>") as url:
-        settings.DATASTORE = {**settings.DATASTORE, "ENDPOINT": url}  # type: ignore[attr-defined]
-        with pytest.raises(SyncError):
-            engine.current().sync(full=True)
+    with appsync.faults.html("syncPosts"), pytest.raises(SyncError):
+        site.sync(full=True)
     assert Post.objects.count() == 1
     with connected(appsync) as mended:
         assert mended.sync(full=True) is not None

@@ -18,8 +18,9 @@ from django.utils import timezone
 from django_datastore import events, registry
 from django_datastore.appsync.client import AppSyncClient
 from django_datastore.appsync.documents import Documents, sync_field
+from django_datastore.appsync.verdicts import is_too_large
 from django_datastore.conf import Settings
-from django_datastore.exceptions import ServerError, SyncError, TransientError
+from django_datastore.exceptions import ServerError, SyncError, TransientError, Unauthorized
 from django_datastore.introspection import SyncedModel
 from django_datastore.models import ModelMetadata
 from django_datastore.predicates import graphql
@@ -61,6 +62,8 @@ class SyncProcessor:
         self._documents = documents
         self._owner = owner
         self._page_size = page_size
+        self._limits: dict[str, int] = {}
+        """By model, where a page of the full size was too large."""
         self._full_sync_interval = full_sync_interval
         self._lease_duration = lease_duration
         self._clock = clock
@@ -117,14 +120,14 @@ class SyncProcessor:
     def _sync_model(self, sync: SyncedModel, held: Held, *, full: bool) -> Counts:
         predicate = sync.sync_predicate
         wire_filter = graphql.to_filter(predicate, sync) if predicate is not None else None
-        metadata = self._begin(sync, wire_filter, full=full)
+        metadata, page = self._open(sync, wire_filter, full=full)
         counts = Counts()
         while True:
-            page = self._fetch(sync, metadata, wire_filter)
             held.renew()
             counts.add(self._store(sync, metadata, page))
             if not page.next_token:
                 break
+            page = self._fetch(sync, metadata, wire_filter)
         if metadata.is_full_sync and metadata.started_at is not None:
             counts.deleted += merger.sweep(sync, metadata.started_at)
         self._finish(sync, metadata)
@@ -142,11 +145,24 @@ class SyncProcessor:
         )
         return counts
 
-    def _begin(self, sync: SyncedModel, wire_filter: Any, *, full: bool) -> ModelMetadata:
+    def _open(self, sync: SyncedModel, wire_filter: Any, *, full: bool) -> tuple[ModelMetadata, _SyncPage]:
+        """The first page. A kept token that AppSync does not take (they age) must not stop us for ever."""
+        metadata = self._begin(sync, wire_filter, full=full)
+        try:
+            return metadata, self._fetch(sync, metadata, wire_filter)
+        except (TransientError, Unauthorized):
+            raise
+        except SyncError:
+            if not metadata.next_token:
+                raise
+        metadata = self._begin(sync, wire_filter, full=full or metadata.is_full_sync, anew=True)
+        return metadata, self._fetch(sync, metadata, wire_filter)
+
+    def _begin(self, sync: SyncedModel, wire_filter: Any, *, full: bool, anew: bool = False) -> ModelMetadata:
         """Go on with an interrupted sync, or begin one: base if asked for, due, or the sync expression changed."""
         metadata, _ = ModelMetadata.objects.using(outbox_alias()).get_or_create(model=sync.label)
         same_filter = _text(metadata.sync_expression) == _text(wire_filter)
-        if metadata.next_token and same_filter and (metadata.is_full_sync or not full):
+        if metadata.next_token and not anew and same_filter and (metadata.is_full_sync or not full):
             return metadata
         interval_ms = self._full_sync_interval / timedelta(milliseconds=1)
         now_ms = self._clock().timestamp() * 1000
@@ -158,10 +174,22 @@ class SyncProcessor:
         return metadata
 
     def _fetch(self, sync: SyncedModel, metadata: ModelMetadata, wire_filter: Any) -> _SyncPage:
+        """The next page. One that is over AppSync's limit is asked for again, half as long, as the later ones are."""
+        while True:
+            limit = self._limits.get(sync.label, self._page_size)
+            try:
+                return self._fetch_page(sync, metadata, wire_filter, limit)
+            except SyncError as exc:
+                if limit == 1 or not is_too_large(exc):
+                    raise
+            logger.info("A page of %d records of %s is too large.", limit, sync.label, extra={"action": "page_halved"})
+            self._limits[sync.label] = limit // 2
+
+    def _fetch_page(self, sync: SyncedModel, metadata: ModelMetadata, wire_filter: Any, limit: int) -> _SyncPage:
         last_sync = 0 if metadata.is_full_sync else max((metadata.last_sync or 0) - _OVERLAP_MS, 0)
         document = self._documents.sync(
             sync.schema,
-            limit=self._page_size,
+            limit=limit,
             next_token=metadata.next_token or None,
             last_sync=last_sync,
             filter=wire_filter,

@@ -13,11 +13,14 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from queue import Queue
+from queue import Empty, Queue
 from re import Match, Pattern
 from re import compile as pattern
 from time import monotonic
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
+
+Key: TypeAlias = str | Mapping[str, Any]
+"""An id, or the values of all key fields."""
 
 PATIENCE_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -161,19 +164,19 @@ class Peer(Program):
         """Saves a new record."""
         return self.ask("create", model=model, values=values)
 
-    def update(self, model: str, key: str, **values: Any) -> dict[str, Any]:
+    def update(self, model: str, key: Key, **values: Any) -> dict[str, Any]:
         """Changes a record."""
         return self.ask("update", model=model, key=key, values=values)
 
-    def delete(self, model: str, key: str) -> None:
+    def delete(self, model: str, key: Key) -> None:
         """Deletes a record."""
         self.ask("delete", model=model, key=key)
 
-    def get(self, model: str, key: str) -> dict[str, Any] | None:
+    def get(self, model: str, key: Key) -> dict[str, Any] | None:
         """A record as this peer has it."""
         return self.ask("get", model=model, key=key)
 
-    def has(self, model: str, key: str, **values: Any) -> dict[str, Any]:
+    def has(self, model: str, key: Key, **values: Any) -> dict[str, Any]:
         """Waits until this peer has the record with these values."""
 
         def found() -> dict[str, Any] | None:
@@ -182,7 +185,7 @@ class Peer(Program):
 
         return self.wait_for(found, f"{model} {key} has {values}")
 
-    def lacks(self, model: str, key: str) -> None:
+    def lacks(self, model: str, key: Key) -> None:
         """Waits until this peer does not have the record."""
         self.wait_for(lambda: self.get(model, key) is None, f"{model} {key} is gone")
 
@@ -199,7 +202,10 @@ class Peer(Program):
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps({"id": self._number, "command": command, **options}) + "\n")
         self.process.stdin.flush()
-        answer = self._answers.get(timeout=PATIENCE_SECONDS)
+        try:
+            answer = self._answers.get(timeout=PATIENCE_SECONDS)
+        except Empty:
+            raise AssertionError(f"{self.name} does not answer {command} {options}. {self.last_words()}") from None
         assert answer is not None, f"{self.name} ended at {command} {options}. {self.last_words()}"
         assert answer["id"] == self._number, f"{self.name} answered {answer} to {command} {options}"
         assert "error" not in answer, f"{self.name} failed at {command} {options}: {answer.get('error')}"

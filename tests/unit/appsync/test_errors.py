@@ -190,6 +190,7 @@ def test_error_frame_becomes(payload: Any, expected: type[SyncError]) -> None:
     [
         ("Validation error of type UnknownArgument: Unknown field argument filter @ 'onCreatePost'", True),
         ("Filters exceed maximum attributes limit 10", True),
+        ("subscription exceeds maximum value limit 5 for operator `in`.", True),
         ("The variables input contains a field name 'not' that is not defined for input object type 'X'", True),
         ("Permission denied", False),
     ],

@@ -9,26 +9,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_datastore.appsync_local.auth import ApiKeys, decode_header
+from django_datastore.appsync_local.auth.api_keys import ApiKeys
+from django_datastore.appsync_local.auth.identity import Presented
 from django_datastore.appsync_local.errors import RequestError
+from django_datastore.appsync_local.realtime import decode_header
 
 
 @pytest.mark.parametrize("header", ["x-api-key", "X-Api-Key"])
 @pytest.mark.parametrize("key", ["one", "two"])
 def test_any_of_the_keys_lets_in(header: str, key: str):
-    ApiKeys(["one", "two"]).authorize({header: key})
+    ApiKeys(["one", "two"]).authenticate(Presented({header: key}))
 
 
 @pytest.mark.parametrize("headers", [{}, {"x-api-key": ""}, {"x-api-key": "three"}, {"authorization": "one"}])
 def test_everything_else_is_a_401(headers: dict[str, str]):
     with pytest.raises(RequestError) as caught:
-        ApiKeys(["one", "two"]).authorize(headers)
+        ApiKeys(["one", "two"]).authenticate(Presented(headers))
     assert (caught.value.status, caught.value.error_type) == (401, "UnauthorizedException")
 
 
 def test_without_keys_nobody_gets_in():
     with pytest.raises(RequestError):
-        ApiKeys([]).authorize({"x-api-key": ""})
+        ApiKeys([]).authenticate(Presented({"x-api-key": ""}))
 
 
 @given(st.dictionaries(st.text(max_size=10), st.text(max_size=30), max_size=4))

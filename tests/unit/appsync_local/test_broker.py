@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from django_datastore.appsync_local.broker import Broker, Event, Socket, Subscription
+from django_datastore.appsync_local.broker import MAX_PAYLOAD_BYTES, Broker, Event, Message, Socket, Subscription
 
 
 class Watcher:
@@ -16,9 +16,11 @@ class Watcher:
     def __init__(self, broker: Broker) -> None:
         self.got: list[tuple[str, Any]] = []
         self.broker = broker
-        self.socket = Socket(asyncio.get_running_loop(), self.deliver)
+        self.ended: list[int | None] = []
+        self.socket = Socket(asyncio.get_running_loop(), self.deliver, self.ended.append)
+        broker.join(self.socket)
 
-    def deliver(self, messages: list[tuple[str, str]]) -> None:
+    def deliver(self, messages: list[Message]) -> None:
         self.got += [(subscription_id, json.loads(text)) for subscription_id, text in messages]
 
     def watch(self, subscription_id: str, topic: str, **options: Any) -> None:
@@ -91,3 +93,54 @@ def test_watcher_of_a_closed_loop_is_passed_over():
 
     asyncio.run(watch())
     broker.publish([Event("t", {"n": 1})])
+
+
+async def test_intercept_may_drop_double_and_keep_events_for_later():
+    kept: list[Event] = []
+
+    def intercept(events: list[Event]) -> list[Event]:
+        passing = []
+        for event in events:
+            match event.mutation:
+                case "dropped":
+                    continue
+                case "doubled":
+                    passing += [event, event]
+                case "kept":
+                    kept.append(event)
+                case _:
+                    passing.append(event)
+        return passing
+
+    broker = Broker(intercept=intercept)
+    watcher = Watcher(broker)
+    watcher.watch("1", "t")
+    names = ("dropped", "kept", "doubled", "plain")
+    await asyncio.to_thread(broker.publish, [Event("t", {"is": name}, mutation=name) for name in names])
+    broker.deliver(kept)
+    await asyncio.sleep(0)
+    assert [payload["is"] for _, payload in watcher.got] == ["doubled", "doubled", "plain", "kept"]
+
+
+async def test_cut_ends_the_chosen_sockets_and_no_other():
+    broker = Broker()
+    one, other = Watcher(broker), Watcher(broker)
+    assert broker.cut(lambda socket: socket is one.socket) == 1
+    await asyncio.sleep(0)
+    assert (one.ended, other.ended) == ([None], [])
+    broker.leave(one.socket)
+    assert broker.close_all(1012) == 1
+    await asyncio.sleep(0)
+    assert (one.ended, other.ended) == ([None], [1012])
+
+
+async def test_payload_of_more_than_240_kb_is_counted_and_not_delivered():
+    broker = Broker()
+    watcher = Watcher(broker)
+    watcher.watch("1", "t")
+    room = MAX_PAYLOAD_BYTES - len('{"n":""}')
+    # AppSync counts bytes of UTF-8: an umlaut is two of them, however we write it
+    for text in ("x" * room, "x" * (room + 1), "ü" * (room // 2), "ü" * (room // 2 + 1)):
+        await publish(broker, ("t", {"n": text}))
+    assert [payload["n"][0] for _, payload in watcher.got] == ["x", "ü"]
+    assert broker.too_big == 2

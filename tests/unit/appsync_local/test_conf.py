@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,10 @@ def empty_schema() -> Schema:
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"API_KEYS": "x"}, "Did you mean 'API_KEY'?"),
     ({"WHATEVER": 1}, "Known keys: SCHEMA, API_KEY"),
-    ({"CONFLICT": "automrge"}, "supported: automerge, optimistic. Did you mean 'automerge'?"),
+    ({"CONFLICT": "automrge"}, "Did you mean 'automerge'?"),
     ({"BASE_TABLE_TTL": -1}, "must be 0 or more minutes"),
+    ({"KEEP_ALIVE_SECONDS": 0}, "APPSYNC_LOCAL['KEEP_ALIVE_SECONDS'] is 0; it must be more than 0."),
+    ({"SUBSCRIPTIONS_PER_CONNECTION": "9"}, "is '9'; it must be more than 0."),
 ]
 
 
@@ -67,6 +70,19 @@ def test_schema_file_with_an_error_names_the_line(tmp_path: Path):
     path.write_text("type Post @model {\n  title: Strin\n}")
     with pytest.raises(SchemaError, match="Line 2"):
         Settings(SCHEMA=str(path)).load_schema()
+
+
+def test_schema_may_be_a_path(tmp_path: Path):
+    path = tmp_path / "models"
+    path.write_text("type Post @model { title: String }")
+    assert list(Settings(SCHEMA=path).load_schema().models) == ["Post"]
+
+
+def test_every_setting_is_documented():
+    page = (
+        (Path(__file__).parents[3] / "docs" / "reference" / "settings.md").read_text().split("## The local server")[1]
+    )
+    assert [item.name for item in fields(Settings) if f"| `{item.name}` |" not in page] == []
 
 
 def test_database_url():

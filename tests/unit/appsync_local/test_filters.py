@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from django_datastore.appsync_local.filters import compile_filter
 
-RECORD = {"title": "Hello", "rating": 3, "tags": ["a", "b"], "draft": False, "none": None, "_deleted": None}
+RECORD = {
+    "title": "Hello",
+    "rating": 3,
+    "tags": ["a", "b"],
+    "draft": False,
+    "none": None,
+    "_deleted": None,
+    "map": {"key": 1},
+    "flags": [True],
+}
 
 CASES: list[tuple[dict[str, Any], bool]] = [
     ({}, True),
@@ -55,6 +64,45 @@ CASES: list[tuple[dict[str, Any], bool]] = [
     ({"and": []}, True),
     ({"not": {"rating": {"eq": 3}}}, False),
     ({"not": {}}, True),
+    # notContains is the negation of contains, whatever the value is
+    ({"rating": {"notContains": "3"}}, True),
+    ({"rating": {"contains": "3"}}, False),
+    ({"none": {"notContains": "a"}}, True),
+    ({"title": {"contains": ""}}, True),
+    ({"tags": {"contains": "ab"}}, False),  # of a list whole elements, of a text any part
+    ({"map": {"contains": "key"}}, False),
+    ({"flags": {"contains": 1}}, False),  # true is no number
+    ({"flags": {"contains": True}}, True),
+    ({"draft": {"eq": 0}}, False),
+    ({"draft": {"ne": 0}}, True),
+    ({"draft": {"lt": 1}}, False),  # nor has it an order
+    ({"tags": {"gt": ["a"]}}, False),  # nor has a list
+    ({"tags": {"eq": ["a", "b"]}}, True),
+    ({"tags": {"eq": ["b", "a"]}}, False),
+    ({"rating": {"eq": 3.0}}, True),
+    ({"rating": {"between": [1, "5"]}}, False),
+    ({"rating": {"between": None}}, False),
+    ({"title": {"between": ["A", "I"]}}, True),
+    ({"missing": {"between": [1, 5]}}, False),
+    ({"missing": {"beginsWith": ""}}, False),
+    ({"title": {"beginsWith": None}}, False),
+    ({"missing": {"le": 1}}, False),
+    ({"none": {"ge": None}}, False),
+    ({"tags": {"size": {"eq": 2}}}, True),
+    ({"map": {"size": {"between": [1, 2]}}}, True),
+    ({"missing": {"size": {"ne": 7}}}, False),  # what is missing has no size, not even another one
+    ({"none": {"size": {"eq": 0}}}, False),
+    ({"tags": {"attributeType": "list"}}, True),
+    ({"map": {"attributeType": "map"}}, True),
+    ({"rating": {"attributeType": "number"}}, True),
+    ({"draft": {"attributeType": "bool"}}, True),
+    ({"none": {"attributeType": "_null"}}, True),
+    ({"tags": {"attributeType": "stringSet"}}, False),
+    ({"title": {"attributeExists": None}}, True),  # null asks for nothing
+    ({"title": {"attributeType": None}}, True),
+    ({"not": {"or": [{"rating": {"eq": 3}}, {"rating": {"eq": 4}}]}}, False),
+    ({"not": {"and": [{"rating": {"eq": 3}}, {"not": {"draft": {"eq": False}}}]}}, True),
+    ({"rating": {"eq": 3}, "or": [{"draft": {"eq": True}}, {"not": {"draft": {"eq": True}}}]}, True),
     ({"title": None, "or": [{"rating": {"eq": 9}}, {}]}, True),
     ({"title": {}}, True),
 ]
@@ -88,3 +136,7 @@ def test_groups_mean_what_python_means(one: dict[str, Any], other: dict[str, Any
     assert holds({"and": [one, other]}) is (holds(one) and holds(other))
     assert holds({"or": [one, other]}) is (holds(one) or holds(other))
     assert holds({"not": one}) is not holds(one)
+
+
+def test_a_size_of_null_asks_for_nothing():
+    assert compile_filter({"content": {"size": None}}) is None

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from graphql import GraphQLSchema, build_schema
 
-from django_datastore.appsync_local.transform import api_of
-from django_datastore.schema.sdl import parse_sdl
+from django_datastore import registry
+from django_datastore.appsync_local.transform import Action, api_of
+from django_datastore.exceptions import SchemaError
+from django_datastore.schema.sdl import parse_sdl, print_sdl
 
 DATA = Path(__file__).parents[2] / "data" / "amplify_example"
 TRANSFORMER_OMITS = """
@@ -41,14 +44,13 @@ def test_example_api_equals_what_the_transformer_makes():
     theirs = facts(build_schema(TRANSFORMER_OMITS + (DATA / "appsync-schema.graphql").read_text()))
     # An input of another Amplify product that the transformer adds to every schema, used by nothing.
     theirs = {fact for fact in theirs if fact[0] != "AmplifyAIConversationTurnErrorInput"}
-    assert theirs - ours == set()
-    # The transformer puts the child's foreign key into the parent's subscription filter only, where it can match
-    # nothing. Ours has it there and where it belongs. And enum lists can be filtered, whether or not a model has one.
-    extra = {fact for fact in ours - theirs if fact[0] != "ModelPostStatusListInput"}
-    assert extra == {
-        ("ModelSubscriptionPostFilterInput", "blogPostsId", "ModelSubscriptionIDInput"),
-        ("ModelSubscriptionCommentFilterInput", "postCommentsId", "ModelSubscriptionIDInput"),
-    }
+    assert ours == theirs
+
+
+def test_registered_models_have_the_api_of_their_printed_sdl():
+    schema = registry.as_schema()
+    assert "Post" in schema.models
+    assert facts(build_schema(api_of(schema).sdl)) == api_facts(print_sdl(schema))
 
 
 def test_subscriptions_name_their_mutation():
@@ -71,10 +73,9 @@ def test_timestamps_can_be_renamed_and_dropped():
     assert not any("createdAt" in fact or "updatedAt" in fact for fact in found)
 
 
-def test_fields_with_default_may_be_left_out_of_creates():
+def test_required_fields_with_default_are_required_as_the_transformer_has_it():
     found = api_facts('type Post @model { id: ID! state: String! @default(value: "new") }')
-    assert ("CreatePostInput", "state", "String") in found
-    assert ("Post", "state", "String!") in found
+    assert ("CreatePostInput", "state", "String!") in found
 
 
 def test_nested_types_have_input_twins_and_no_filters():
@@ -95,3 +96,108 @@ def test_sort_keys_make_key_conditions():
     assert ("Query", "listTags", "name", "String") in found
     assert ("Query", "listTags", "sortDirection", "ModelSortDirection") in found
     assert ("Query", "getLog", "number", "Int!") in found
+
+
+LIBRARY = """
+    type Shelf @model {
+      code: ID! @primaryKey(sortKeyFields: ["room"])
+      room: Int!
+      books: [Book] @hasMany
+    }
+    type Author @model {
+      id: ID!
+      books: [Book] @hasMany(indexName: "byAuthor", fields: ["id"], limit: 7)
+    }
+    type Book @model {
+      id: ID!
+      authorID: ID! @index(name: "byAuthor", sortKeyFields: ["year", "title"], queryField: "booksOfAuthor")
+      year: Int! @index
+      title: String! @index(name: "byTitle", sortKeyFields: ["year"], queryField: null)
+    }
+"""
+
+
+def test_index_queries_say_which_key_they_read():
+    api = api_of(parse_sdl(LIBRARY))
+    found = api.queries["booksOfAuthor"]
+    assert (found.action, found.model.name, found.index) == (Action.INDEX, "Book", "byAuthor")
+    assert (found.key, found.sort_argument, found.sort_fields) == (
+        ("authorID", "year", "title"),
+        "yearTitle",
+        ("year", "title"),
+    )
+    assert api.queries["booksByYear"].key == ("year",)
+    assert not any(operation.index == "byTitle" for operation in api.queries.values())
+
+
+def test_lists_say_which_key_they_can_be_asked_by():
+    api = api_of(parse_sdl(LIBRARY))
+    assert (api.queries["listShelves"].key, api.queries["listShelves"].sort_argument) == (("code", "room"), "room")
+    assert (api.queries["listBooks"].key, api.queries["listBooks"].sort_argument) == ((), None)
+
+
+def test_has_many_fields_say_which_key_they_read_and_what_the_parent_knows_of_it():
+    api = api_of(parse_sdl(LIBRARY))
+    found = api.children["Author", "books"]
+    assert (found.key, found.joined, found.sort_argument) == (("authorID", "year", "title"), 1, "yearTitle")
+    assert (found.sort_fields, found.limit) == (("year", "title"), 7)
+    found = api.children["Shelf", "books"]
+    assert (found.key, found.joined, found.sort_argument) == (("shelfBooksCode", "shelfBooksRoom"), 2, None)
+
+
+def test_events_reach_every_subscription_that_names_the_mutation():
+    api = api_of(
+        parse_sdl("""
+            type Post @model(mutations: { create: "write", delete: null }, subscriptions: { onCreate: ["a", "b"] }) {
+              id: ID!
+            }
+            type Note @model(subscriptions: null) { id: ID! }
+            type Memo @model(subscriptions: { level: off }) { id: ID! }
+        """)
+    )
+    assert api.events == {"write": ("a", "b"), "updatePost": ("onUpdatePost",)} | dict.fromkeys(
+        ("createNote", "updateNote", "deleteNote", "createMemo", "updateMemo", "deleteMemo"), ()
+    )
+    assert set(api.subscriptions) == {"a", "b", "onUpdatePost"}
+
+
+def test_queries_are_renamed_and_switched_off():
+    api = api_of(parse_sdl('type Post @model(queries: { get: "post", list: null }) { id: ID! }'))
+    assert list(api.queries) == ["post", "syncPosts"]
+    sdl = "type Post @model(queries: null) { id: ID! } type Tag @model { id: ID! }"
+    assert list(api_of(parse_sdl(sdl)).queries) == ["getTag", "listTags", "syncTags"]
+
+
+def test_api_without_queries_is_refused():
+    with pytest.raises(SchemaError, match="No model has a query"):
+        api_of(parse_sdl("type Post @model(queries: null) { id: ID! }"))
+
+
+COLLISIONS = [
+    (
+        'type A @model(queries: { get: "find" }) { id: ID! } type B @model(queries: { list: "find" }) { id: ID! }',
+        "A and B both have the root field 'find'",
+    ),
+    ('type A @model { id: ID! n: Int! @index(queryField: "getA") }', "A has two queries 'getA'"),
+    (
+        'type A @model(subscriptions: { onCreate: "heard", onUpdate: "heard" }) { id: ID! }',
+        "A has two subscriptions 'heard'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("sdl", "message"), COLLISIONS)
+def test_two_root_fields_of_one_name_are_refused(sdl: str, message: str):
+    with pytest.raises(SchemaError, match=message):
+        api_of(parse_sdl(sdl))
+
+
+def test_names_that_amplify_needs_itself_are_refused():
+    with pytest.raises(SchemaError, match=r"GraphQL takes no API of these names: .*ModelPostConnection"):
+        api_of(parse_sdl("type Post @model { id: ID! c: ModelPostConnection } type ModelPostConnection { x: Int }"))
+
+
+def test_long_subscription_names_are_cut_as_amplify_cuts_them():
+    name = "A" + "b" * 50
+    found = api_of(parse_sdl(f"type {name} @model {{ id: ID! }}")).subscriptions
+    assert {len(item) for item in found} == {50}

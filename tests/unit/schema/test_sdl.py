@@ -16,6 +16,7 @@ from django_datastore.schema.types import (
     EnumSchema,
     FieldKind,
     FieldSchema,
+    IndexSchema,
     ModelSchema,
     NonModelSchema,
     Schema,
@@ -128,7 +129,10 @@ REFUSED = [
     ("type Post @model { id: Int! }", "Line 1: Post.id is Int!. Write `id: ID!`"),
     ("type Post { id: ID! }", "no type with @model"),
     ("type Post @model @searchable { id: ID! }", "Line 1: @searchable cannot be used here; remove it"),
-    ("type Post @model { tags: [Tag] @manyToMany }\ntype Tag @model { id: ID! }", "write the join model yourself"),
+    (
+        'type Post @model { tags: [Tag] @manyToMany(relationName: "PT") }\ntype Tag @model { id: ID! }',
+        "Line 1: relationName 'PT' stands on 1 fields. It joins exactly two.",
+    ),
     ("interface X { id: ID! }", "Line 1: interface type definition cannot stand in a data model"),
     ("type Post @model { id: ID! }\ntype Post @model { id: ID! }", "Line 2: there is a type 'Post' already"),
     ("type Post @model { id: ID! blog: Blog }\ntype Blog @model { id: ID! }", "Post.blog is a model. Add @belongsTo"),
@@ -139,6 +143,68 @@ REFUSED = [
     ("type A @model { b: B @hasMany }\ntype B @model { id: ID! }", "@hasMany stands on a list"),
     ("type A @model { id: ID! m: [[Int]] }", "m is a list of lists"),
     ('type A @model { sku: ID! @primaryKey(sortKeyFields: ["rgn"]) }', "the key of A names 'rgn', which is no field"),
+    # directives
+    ("type A @model(querys: null) { id: ID! }", "@model takes no argument 'querys'. It takes: queries, mutations"),
+    ('type A @model(queries: { sync: "x" }) { id: ID! }', "'sync' is none of get, list."),
+    ("type A @model(subscriptions: { level: loud }) { id: ID! }", "level: Known are: off, public, on."),
+    ("type A\n@model(mutations: true) { id: ID! }", "Line 2: @model(mutations: true) is not understood."),
+    ('type A @model(queries: { get: "a b" }) { id: ID! }', "'a b' is no name that GraphQL takes"),
+    ("type A @model { id: ID! n: Int @model }", "@model cannot be used here; it stands on a type."),
+    ("type A @model @index { id: ID! }", "@index cannot be used here; it stands on a field."),
+    ("type A @model { id: ID! n: Int @sql }", "@sql cannot be used here; remove it: resolvers of your own"),
+    ("type A @model @aws_iam { id: ID! }", "@aws_iam cannot be used here; say who may do what with @auth rules."),
+    ("type A @model { id: ID! n: Int @indx }", "@indx cannot be used here; known here: @auth, @belongsTo, @default"),
+    ("type A @model @auth { id: ID! }", "@auth needs the argument 'rules'."),
+    ("type A @model { b: [A] @manyToMany }", "@manyToMany needs the argument 'relationName'."),
+    ("type A @model @auth(rules: [{ allow: all }]) { id: ID! }", "allow: Known are: owner, groups, private, public"),
+    ("type A @model { id: ID! n: Int @index(projection: { type: KEYS_ONLY }) }", "type: Known are: ALL."),
+    ("type A @model { id: ID! p: P }\ntype P @auth(rules: []) { x: Int }", "Line 2: @auth cannot stand in type P"),
+    # fields
+    ("type A @model { id: ID!\n id: ID! }", "Line 2: A has a field 'id' already."),
+    ("type A @model { id: ID! find(text: String): String }", "A.find takes arguments, which no stored field can."),
+    ("type A @model { id: ID! _version: Int }", "A._version is the server's own name."),
+    ("type A @model { id: ID! p: P }\ntype P", "Line 2: type P has no fields."),
+    ("enum E { X X } type A @model { id: ID! }", "enum E has the value 'X' twice."),
+    # keys and indexes
+    ("type A @model { a: ID! @primaryKey b: ID! @primaryKey }", "A has a @primaryKey already."),
+    ("type A @model { a: ID @primaryKey }", "A.a is part of the key. Write `a: … !`."),
+    ("type A @model { a: [ID!]! @primaryKey }", "A.a is [ID!]!: the key takes single scalars and enums only."),
+    ('type A @model { a: ID! @primaryKey(sortKeyFields: ["a"]) }', "the key (a, a) of A names a field twice."),
+    ('type A @model { id: ID! n: Int @index(sortKeyFields: ["m"]) }', "names 'm', which is no field of A."),
+    ("type A @model { id: ID! n: [Int] @index }", "A.n is [Int]: an @index takes single scalars and enums only."),
+    ('type A @model { n: Int @index(name: "byN") m: Int @index(name: "byN") }', "A has an @index 'byN' already."),
+    ('type A @model { n: Int @index(name: "n") }', "'n' is no name for an @index"),
+    # relations
+    (
+        'type A @model { b: [B] @hasMany(references: ["a"], fields: ["id"]) }\ntype B @model { a: ID }',
+        "`references` says by itself how records are joined.",
+    ),
+    ('type A @model { b: [B] @hasMany(references: ["aI"]) } type B @model { aId: ID }', "B has no field 'aI'."),
+    (
+        'type A @model { b: B @hasOne(fields: ["bID"]) bID: Int } type B @model { id: ID! }',
+        "A.bID is Int, and B.id ID!: no value can be both.",
+    ),
+    (
+        'type A @model { b: [B] @hasMany(references: ["aID"]) } type B @model { aID: [ID] }',
+        "B.aID is [ID], and A.id ID!: no value can be both.",
+    ),
+    ("type A @model { b: [B] @hasMany @belongsTo } type B @model { id: ID! }", "A.b is a relation already."),
+    ("type A @model { b: [B] @hasMany(limit: 0) } type B @model { id: ID! }", "A.b: the limit is 1 to 1,000."),
+    (
+        'type A @model { bs: [B] @manyToMany(relationName: "AB") }\n'
+        'type B @model { as: [C] @manyToMany(relationName: "AB") }\ntype C @model { id: ID! }',
+        "Line 2: B.as lists C, but 'AB' joins it with A.",
+    ),
+    (
+        'type A @model { x: [A] @manyToMany(relationName: "AA") y: [A] @manyToMany(relationName: "AA") }',
+        "A cannot be joined with itself.",
+    ),
+    # defaults
+    ('type A @model { n: Int @default(value: "many") }', "A.n has the default 'many', which is no Int"),
+    ('type A @model { n: Boolean @default(value: "si") }', "A.n has the default 'si', which is no Boolean"),
+    ("type A @model { n: Int @default }", "A.n has the default None, which is no Int: it has no value."),
+    ('type A @model { n: [Int] @default(value: "1") }', "A.n is [Int]: @default stands on single scalars and enums"),
+    ('enum E { X } type A @model { e: E @default(value: "Y") }', "A.e has the default 'Y', which is no E. It has: X."),
     ("type A @model { n: N }\ntype N { b: B }\ntype B @model { id: ID! }", "N has no table. Store its ID instead"),
 ]
 
@@ -159,8 +225,10 @@ def test_sandbox_auth_rule_is_accepted():
     )
 
 
+SCHEMAS = sorted((EXAMPLE.parents[1] / "schemas").glob("*.graphql"))
 ROUND_TRIPS = [
     EXAMPLE.read_text(),
+    *(file.read_text() for file in SCHEMAS),  # every directive with every option
     """
     type Blog @model(timestamps: { createdAt: "made", updatedAt: null }) {
       id: ID!
@@ -216,4 +284,58 @@ def test_any_schema_of_values_round_trips(found: tuple[FieldSchema, ...], values
         enums={"State": EnumSchema("State", tuple(values))},
         non_models={"Place": NonModelSchema("Place", (FieldSchema("lat", "Float"),))},
     )
+    assert parse_sdl(print_sdl(schema)) == schema
+
+
+switches = st.one_of(st.none(), names)
+properties = st.fixed_dictionaries(
+    {},
+    optional={
+        "queries": st.none() | st.fixed_dictionaries({}, optional={"get": switches, "list": switches}),
+        "mutations": st.none() | st.fixed_dictionaries({}, optional={"create": switches, "delete": switches}),
+        "subscriptions": st.none()
+        | st.fixed_dictionaries(
+            {}, optional={"level": st.sampled_from(["off", "public", "on"]), "onCreate": st.lists(names, max_size=2)}
+        ),
+        "timestamps": st.none() | st.fixed_dictionaries({}, optional={"createdAt": switches, "updatedAt": switches}),
+    },
+)
+rules = st.fixed_dictionaries(
+    {"allow": st.sampled_from(["owner", "groups", "private", "public", "custom"])},
+    optional={
+        "provider": st.sampled_from(["apiKey", "iam", "oidc", "userPools", "function"]),
+        "ownerField": names,
+        "groups": st.lists(st.text(max_size=5), max_size=2),
+        "operations": st.lists(st.sampled_from(["create", "read", "update", "delete"]), max_size=3),
+    },
+)
+
+
+@given(st.lists(names, unique=True, min_size=2, max_size=5), properties, st.lists(rules, max_size=2), st.data())
+def test_any_model_with_keys_and_rules_round_trips(
+    found: list[str], written: dict[str, object], auth: list[dict[str, object]], data: st.DataObject
+):
+    fields = tuple(FieldSchema(name, "String", is_required=True) for name in found)
+    keys = st.lists(st.sampled_from(found), unique=True, min_size=1, max_size=3).map(tuple)
+    indexes = data.draw(st.dictionaries(st.from_regex(r"[a-z]{3,6}", fullmatch=True), keys, max_size=3))
+    queries = data.draw(st.lists(switches, min_size=len(indexes), max_size=len(indexes)))
+    drafted = ModelSchema(
+        "Post",
+        "Posts",
+        fields,
+        primary_key=data.draw(keys),
+        indexes=tuple(
+            IndexSchema(name, key, query) for (name, key), query in zip(indexes.items(), queries, strict=True)
+        ),
+        auth_rules=tuple(auth),
+        properties=written,
+    )
+    schema = parse_sdl(print_sdl(Schema(models={"Post": drafted})))
+    read = schema.models["Post"]
+    assert (read.primary_key, read.auth_rules, read.properties) == (
+        drafted.primary_key,
+        drafted.auth_rules,
+        drafted.properties,
+    )
+    assert set(read.indexes) == set(drafted.indexes)
     assert parse_sdl(print_sdl(schema)) == schema

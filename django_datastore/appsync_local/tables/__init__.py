@@ -1,0 +1,1 @@
+"""What the data source is made of: its statements, its indexes and its time. Only `store` calls it."""

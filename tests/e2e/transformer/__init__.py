@@ -1,0 +1,1 @@
+"""Amplify's own GraphQL transformer, and how to compare what it makes."""
