@@ -25,9 +25,17 @@ NPM_PROJECTS = {
     "the npm client": ROOT / "tests" / "e2e" / "amplify_js",
     "Amplify's transformer": ROOT / "tests" / "e2e" / "transformer",
 }
-WITHOUT_DATABASE = ("tests/fuzz", "tests/unit/appsync", "tests/unit/introspection", "tests/unit/schema")
+WITHOUT_DATABASE = (
+    "tests/fuzz",
+    "tests/integration/test_local_appsync_faults.py",
+    "tests/integration/test_local_server_docs.py",
+    "tests/integration/test_pytest_plugin.py",
+    "tests/unit/appsync",
+    "tests/unit/introspection",
+    "tests/unit/schema",
+)
 """What runs once, because it is the same on every database, or hard on time."""
-PARTS = (("contract", "e2e", "fuzz"), ("integration", "unit"))
+PARTS = (("integration",), ("contract", "e2e", "fuzz", "unit"))
 START_SECONDS = 20
 
 
@@ -53,13 +61,14 @@ def main(arguments: list[str]) -> int:
             # Most end-to-end tests bring their own databases: once is enough.
             once = ["-m", "not e2e or on_each_database", *(f"--ignore={place}" for place in WITHOUT_DATABASE)]
             runs += [(f"PostgreSQL {number}", on_postgresql, [*once, *part]) for number, part in parts(arguments)]
-        # Two at a time: the tests wait for processes, sockets and disks as much as they compute.
+            runs.sort(key=lambda each: each[0].split()[-1])
+        # Two at a time, the longer ones first: they wait for processes, sockets and disks as much as they compute.
         with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
-            codes = list(pool.map(lambda each: run(*each, arguments), runs))
-    print(
-        "\n" + "\n".join(f"{name}: {'failed' if code else 'ok'}" for (name, *_), code in zip(runs, codes, strict=True))
-    )
-    return next((code for code in codes if code), 0)
+            results = list(pool.map(lambda each: run(*each, arguments), runs))
+    print()
+    for (name, *_), (code, failures) in zip(runs, results, strict=True):
+        print(f"{name}: {'failed' if code else 'ok'}", *failures, sep="\n  ")
+    return next((code for code, _ in results if code), 0)
 
 
 def parts(arguments: list[str]) -> list[tuple[int, list[str]]]:
@@ -69,15 +78,19 @@ def parts(arguments: list[str]) -> list[tuple[int, list[str]]]:
     return list(enumerate(([f"tests/{name}" for name in names] for names in PARTS), 1))
 
 
-def run(name: str, environment: dict[str, str], options: list[str], arguments: list[str]) -> int:
-    """One run of pytest; each of its lines says which run it is of."""
+def run(name: str, environment: dict[str, str], options: list[str], arguments: list[str]) -> tuple[int, list[str]]:
+    """One run of pytest, each line marked with its name: the exit code, and which tests failed."""
+    failures: list[str] = []
     command = [sys.executable, "-m", "pytest", *options, *arguments]
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         for line in process.stdout or ():
             print(f"{name} | {line}", end="", flush=True)
-    return 0 if process.returncode == 5 else process.returncode  # 5: none of the chosen tests belongs to this run
+            if line.startswith(("FAILED ", "ERROR ")):
+                failures.append(line.rstrip())
+    # 5: none of the chosen tests belongs to this run
+    return (0 if process.returncode == 5 else process.returncode), failures
 
 
 @contextmanager
