@@ -5,20 +5,22 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import json
-import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-_OFFSET = r"(?:Z|[+-](?P<hours>\d{2}):(?P<minutes>\d{2})(?::\d{2})?)"
+_OFFSET = r"(?:Z|[+-](?P<hours>\d{2}):(?P<minutes>\d{2})(?::(?P<seconds>\d{2}))?)"
 _CLOCK = r"\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?"
-_DATE = re.compile(rf"(?P<date>-?\d{{4,}}-\d{{2}}-\d{{2}})(?:{_OFFSET})?")
-_TIME = re.compile(rf"(?P<time>{_CLOCK})(?:{_OFFSET})?")
-_DATE_TIME = re.compile(rf"(?P<date>-?\d{{4,}}-\d{{2}}-\d{{2}})T(?P<time>{_CLOCK}){_OFFSET}")
+_DATE = re.compile(rf"(?P<date>-?\d{{4,}}-\d{{2}}-\d{{2}})(?:{_OFFSET})?", re.ASCII)
+_TIME = re.compile(rf"(?P<time>{_CLOCK})(?:{_OFFSET})?", re.ASCII)
+_DATE_TIME = re.compile(rf"(?P<date>-?\d{{4,}}-\d{{2}}-\d{{2}})T(?P<time>{_CLOCK}){_OFFSET}", re.ASCII)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(?:\.[^@\s.]+)*")
 _PHONE = re.compile(r"\+?[0-9(][0-9 ().\-]{1,30}")
 _INT32 = 2**31
+_INT64 = 2**63
+_MAX_OFFSET_SECONDS = 18 * 60 * 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,15 @@ def _int32(value: object) -> int:
     return number
 
 
+def _timestamp(value: object) -> int:
+    number = _integer(value)
+    if not -_INT64 <= number < _INT64:
+        raise ValueError(f"{number} is beyond 64 bits")
+    return number
+
+
 def _float(value: object) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise ValueError(f"{value!r} is no number")
     return value
 
@@ -82,11 +91,13 @@ def _check_moment(found: re.Match[str]) -> None:
     """Refuses a 31st of February and a 25th hour; raises `ValueError`."""
     parts = found.groupdict()
     date, time = parts.get("date"), parts.get("time")
-    if date is not None and len(date) == len("2000-01-01"):
-        datetime.date.fromisoformat(date)
+    if date is not None:
+        year, month, day = date.rsplit("-", 2)
+        datetime.date(2000 + int(year) % 400, int(month), int(day))  # the calendar repeats itself; Python's has an end
     if time is not None:
         datetime.time.fromisoformat(re.sub(r"\.\d+", "", time))
-    if int(parts.get("hours") or 0) > 18 or int(parts.get("minutes") or 0) > 59:
+    hours, minutes, seconds = (int(parts.get(name) or 0) for name in ("hours", "minutes", "seconds"))
+    if max(minutes, seconds) > 59 or (hours * 60 + minutes) * 60 + seconds > _MAX_OFFSET_SECONDS:
         raise ValueError(f"{found.group()!r} has an impossible offset")
 
 
@@ -116,10 +127,14 @@ def _phone(value: object) -> str:
 def _json(value: object) -> str:
     text = _string(value)
     try:
-        json.loads(text)
+        json.loads(text, parse_constant=_no_json)
     except RecursionError as exc:
         raise ValueError("the JSON text is nested too deeply") from exc
     return text
+
+
+def _no_json(constant: str) -> object:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _url(value: object) -> str:
@@ -134,6 +149,8 @@ def _url(value: object) -> str:
 def _ip_address(value: object) -> str:
     text = _string(value)
     ipaddress.ip_interface(text)
+    if "/" in text and not text.partition("/")[2].isdigit():
+        raise ValueError(f"{text!r} has a mask that is no prefix length")
     return text
 
 
@@ -151,7 +168,7 @@ SCALARS: Mapping[str, Scalar] = {
         Scalar("AWSDate", (str,), _date),
         Scalar("AWSTime", (str,), _time),
         Scalar("AWSDateTime", (str,), _date_time),
-        Scalar("AWSTimestamp", (int,), _integer),
+        Scalar("AWSTimestamp", (int,), _timestamp),
         Scalar("AWSEmail", (str,), _email),
         Scalar("AWSJSON", (str,), _json),
         Scalar("AWSURL", (str,), _url),

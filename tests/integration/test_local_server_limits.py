@@ -166,3 +166,11 @@ def test_numbers_that_are_no_json_are_refused(client: Client, number: str):
     answer = client.http.post(client.url, content=body)
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["errorType"] == "MalformedHttpRequestException"
+
+
+def test_number_beyond_a_double_is_no_float():
+    with local_server("type Thing @model { id: ID! weight: Float }") as server:
+        client = Client(server)
+        refused = client.write("createThing", "id", weight=10**400)
+        assert refused["data"] is None
+        assert "Variable 'weight' has an invalid value" in refused["errors"][0]["message"]

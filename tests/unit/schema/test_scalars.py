@@ -15,7 +15,9 @@ ACCEPTED = [
     ("Boolean", False, False),
     ("AWSDate", "2024-02-29", "2024-02-29"),
     ("AWSDate", "1970-01-01+05:30", "1970-01-01+05:30"),
+    ("AWSDate", "12020-02-29", "12020-02-29"),
     ("AWSTime", "12:30", "12:30"),
+    ("AWSTime", "12:30:24-18:00:00", "12:30:24-18:00:00"),
     ("AWSTime", "12:30:24.500+05:30", "12:30:24.500+05:30"),
     ("AWSDateTime", "2024-01-31T12:30:00Z", "2024-01-31T12:30:00Z"),
     ("AWSDateTime", "2024-01-31T12:30:00.123456789-07:00", "2024-01-31T12:30:00.123456789-07:00"),
@@ -39,22 +41,33 @@ REFUSED = [
     ("Float", "1"),
     ("Float", float("nan")),
     ("Float", float("inf")),
+    pytest.param("Float", 10**400, id="Float-beyond-a-double"),
     ("Boolean", 1),
     ("AWSDate", "2023-02-29"),  # no leap year
     ("AWSDate", "yesterday"),
+    ("AWSDate", "12021-02-29"),
+    ("AWSDate", "-2020-13-01"),
+    ("AWSDate", "\u0662\u0660\u0662\u0660-01-01"),  # digits, but no ISO 8601
     ("AWSTime", "25:00"),
     ("AWSDateTime", "2024-01-31T12:30:00"),  # the offset is required
     ("AWSDateTime", "2024-01-31T12:30:00+19:00"),
+    ("AWSDateTime", "2024-01-31T12:30:00+18:00:01"),
+    ("AWSDateTime", "2024-01-31T12:30:00+01:00:60"),
     ("AWSDateTime", 1),
     ("AWSTimestamp", "1"),
     ("AWSTimestamp", True),
+    ("AWSTimestamp", 2**63),
+    ("AWSTimestamp", 1e300),
     ("AWSEmail", "ada"),
     ("AWSJSON", {"a": 1}),  # JSON goes as text
     ("AWSJSON", "{"),
+    ("AWSJSON", "[NaN]"),  # Python's own
+    ("AWSJSON", "-Infinity"),
     ("AWSJSON", "[" * 100_000),
     ("AWSURL", "example.com"),
     ("AWSPhone", "call me"),
     ("AWSIPAddress", "300.0.0.1"),
+    ("AWSIPAddress", "192.0.2.0/255.255.255.0"),
 ]
 
 
