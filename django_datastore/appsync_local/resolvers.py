@@ -15,7 +15,7 @@ from django.db import IntegrityError
 
 from django_datastore.appsync_local.auth.access import Access
 from django_datastore.appsync_local.conf import ConflictHandler
-from django_datastore.appsync_local.conflict import as_set, automerge
+from django_datastore.appsync_local.conflict import as_set, automerge, json_fields
 from django_datastore.appsync_local.conflict_lambda import Ruling
 from django_datastore.appsync_local.errors import BAD_REQUEST, CONDITIONAL_CHECK_FAILED, CONFLICT_UNHANDLED, FieldError
 from django_datastore.appsync_local.filters import compile_filter
@@ -57,6 +57,7 @@ class Resolvers:
         self._has_tombstones = has_tombstones
         self._conflict = conflict
         self._sets = sets or {}
+        self._json = {name: json_fields(api.schema, model.fields) for name, model in self.models.items()}
         self._queries: dict[Action, Callable[[Operation, Arguments, Access], Any]] = {
             Action.GET: self._get,
             Action.LIST: self._list,
@@ -111,7 +112,8 @@ class Resolvers:
         if _version(arguments) != found.version:
             match self._conflict[model.name]:
                 case ConflictHandler.AUTOMERGE:
-                    values = {**automerge(stored, incoming, sets=self._sets.get(model.name, ())), **stamp}
+                    sets, parsed = self._sets.get(model.name, ()), self._json[model.name]
+                    values = {**automerge(stored, incoming, sets=sets, parsed=parsed), **stamp}
                     is_newest = False
                 case ConflictHandler.LAMBDA if ruling is not None:
                     values = _replaced(model, stored, ruling.on(operation, found, values, arguments))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -71,6 +72,14 @@ def test_automerge_keeps_scalars_appends_lists_takes_new_fields(automerge: Clien
     found = automerge.written("updatePost", id=post["id"], title="Stale", tags=["a", "b"], rating=5, _version=1)
     assert (found["title"], found["tags"], found["rating"]) == ("Two", ["a", "a", "b"], 5)
     assert found["_version"] == 3
+
+
+def test_automerge_merges_the_map_in_a_json_text(automerge: Client):
+    post = automerge.written("createPost", title="one", rating=1, metadata='{"lang": "en", "marks": ["a"]}')
+    automerge.written("updatePost", id=post["id"], rating=2, _version=1)
+    stale = '{"lang": "de", "marks": ["b"], "words": 7}'
+    found = automerge.written("updatePost", id=post["id"], metadata=stale, _version=1)
+    assert json.loads(found["metadata"]) == {"lang": "en", "marks": ["a", "b"], "words": 7}
 
 
 def test_automerge_counts_a_version_even_if_it_rejects_everything(automerge: Client):

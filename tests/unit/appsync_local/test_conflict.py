@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_datastore.appsync_local.conflict import automerge
+from django_datastore.appsync_local.conflict import automerge, json_fields
+from django_datastore.schema.sdl import parse_sdl
 
 RULES = [
     # scalars: the server's value stays, the edit is lost without an error
@@ -29,8 +31,8 @@ RULES = [
         {"stats": {"ppg": 10.0, "rpg": 1.2, "moves": ["y"]}},
         {"stats": {"ppg": 35.4, "apg": 6.3, "rpg": 1.2, "moves": ["x", "y"]}},
     ),
-    # AWSJSON is text to the resolver, so a scalar
-    ({"metadata": '{"a":1}'}, {"metadata": '{"b":2}'}, {"metadata": '{"a":1}'}),
+    # a text is a scalar, whatever it says
+    ({"title": '{"a":1}'}, {"title": '{"b":2}'}, {"title": '{"a":1}'}),
     # values of two kinds cannot be merged: the server's stays
     ({"x": [1]}, {"x": 1}, {"x": [1]}),
     ({"x": {"a": 1}}, {"x": [1]}, {"x": {"a": 1}}),
@@ -42,6 +44,49 @@ RULES = [
 @pytest.mark.parametrize(("stored", "incoming", "merged"), RULES)
 def test_automerge(stored: dict[str, Any], incoming: dict[str, Any], merged: dict[str, Any]):
     assert automerge(stored, incoming) == merged
+
+
+JSON_RULES = [
+    # what resolvers see of AWSJSON is what the text says: maps are merged, lists appended
+    ('{"a": 1, "c": [1]}', '{"a": 2, "b": 2, "c": [1]}', {"a": 1, "b": 2, "c": [1, 1]}),
+    ("[1]", "[1, {}]", [1, 1, {}]),
+    # scalars stay the server's, as does what cannot be merged
+    ("1", "2", 1),
+    ('"a"', '{"a": 1}', "a"),
+    ('{"a": 1}', "[1]", {"a": 1}),
+    # null is nothing: the incoming value is taken
+    ("null", '{"a": 1}', {"a": 1}),
+    ('{"a": null}', '{"a": 1}', {"a": 1}),
+    ('{"a": 1}', "null", {"a": 1}),
+    # a text inside is one, not a text with JSON in it
+    ('{"a": "[1]"}', '{"a": "[2]"}', {"a": "[1]"}),
+]
+
+
+@pytest.mark.parametrize(("stored", "incoming", "merged"), JSON_RULES)
+def test_automerge_merges_what_json_texts_say(stored: str, incoming: str, merged: Any):
+    schema = parse_sdl(
+        """
+        type Post @model { id: ID! title: String extra: AWSJSON extras: [AWSJSON] place: Place }
+        type Place { name: String extra: AWSJSON within: Place }
+        """
+    )
+    parsed = json_fields(schema, schema.models["Post"].fields)
+
+    def record(text: str) -> dict[str, Any]:
+        within = {"extra": text, "name": text}
+        return {"extra": text, "title": text, "extras": [text], "place": {"within": {"within": within}}}
+
+    found = automerge(record(stored), record(incoming), parsed=parsed)
+    assert json.loads(found["extra"]) == merged
+    assert json.loads(found["place"]["within"]["within"]["extra"]) == merged
+    assert found["title"] == found["place"]["within"]["within"]["name"] == stored
+    assert found["extras"] == [stored, incoming]
+
+
+@pytest.mark.parametrize(("stored", "incoming"), [("{", "{}"), ("[1]", "[1e999]")])
+def test_automerge_leaves_what_it_could_not_write_as_json(stored: str, incoming: str):
+    assert automerge({"extra": stored}, {"extra": incoming}, parsed={"extra": None}) == {"extra": stored}
 
 
 values = st.recursive(
