@@ -252,11 +252,15 @@ class Caller:
             raise NotAuthorized()
 
     def seen(self, model: ModelSchema, record: Record | None) -> dict[str, Any] | None:
-        """A record as an error may carry it: without the fields the caller may not see, None if he may not see it."""
+        """A record as an error may carry it: without the fields the caller may not see, None if he may not see it.
+
+        What has no value is null there: who adopts the record would keep his own value of a field that is missing.
+        """
         readable = self.access(model, RELATED).readable
         if record is None or (readable is not None and not readable(record)):
             return None
         guards = (self.guards or {}).get(model.name, {})
+        whole = {item.name: None for item in model.value_fields} | dict(record)
         return {
-            name: value for name, value in record.items() if (found := guards.get(name)) is None or found.sees(record)
+            name: value for name, value in whole.items() if (found := guards.get(name)) is None or found.sees(record)
         }
