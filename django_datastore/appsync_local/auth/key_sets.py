@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 import urllib.request
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,8 +18,12 @@ logger = logging.getLogger(__name__)
 Source: TypeAlias = "str | Path | Mapping[str, Any] | Callable[[], Mapping[str, Any]]"
 """A URL, the path of a file, the key set itself, or a callable that returns it."""
 
+KEEP_SECONDS = 300
+"""How long keys are kept: one that its issuer has given up lets nobody in for longer."""
+MAX_REFETCHES = 3
 REFETCH_SECONDS = 10
-"""How long the keys are not asked for again: a flood of forged tokens is no flood of requests."""
+"""A key nobody knows is asked for at once, but not more often than that in this time: a flood of forged tokens is no
+flood of requests."""
 _TIMEOUT_SECONDS = 5
 _MAX_BYTES = 1_000_000
 
@@ -31,7 +36,7 @@ class KeySet:
         self._now = now
         self._lock = threading.Lock()
         self._keys: dict[str, Mapping[str, Any]] = {}
-        self._loaded_at: int | None = None
+        self._asked_at: deque[int] = deque(maxlen=MAX_REFETCHES)
         self.generation = 0
         """Goes up whenever the keys were read anew."""
 
@@ -42,19 +47,25 @@ class KeySet:
 
     def find(self, key_id: str) -> Mapping[str, Any] | None:
         """The key with that ID."""
-        found = self._keys.get(key_id)
-        if found is None:
+        if key_id not in self._keys or self.is_old:
             with self._lock:
-                if key_id not in self._keys and self._is_due():
+                if (key_id not in self._keys and self._may_ask()) or self.is_old:
                     self._load()
-            found = self._keys.get(key_id)
-        return found
+        return self._keys.get(key_id)
 
-    def _is_due(self) -> bool:
-        return self._loaded_at is None or not 0 <= self._now() - self._loaded_at < REFETCH_SECONDS * 1000
+    @property
+    def is_old(self) -> bool:
+        """Whether the keys have to be asked for again, known as they may be."""
+        return not self._asked_at or self._has_passed(self._asked_at[-1], KEEP_SECONDS)
+
+    def _may_ask(self) -> bool:
+        return len(self._asked_at) < MAX_REFETCHES or self._has_passed(self._asked_at[0], REFETCH_SECONDS)
+
+    def _has_passed(self, since: int, seconds: int) -> bool:
+        return not 0 <= self._now() - since < seconds * 1000
 
     def _load(self) -> None:
-        self._loaded_at = self._now()
+        self._asked_at.append(self._now())
         try:
             keys = self._read().get("keys", ())
             self._keys = {str(key["kid"]): key for key in keys if isinstance(key, Mapping) and "kid" in key}

@@ -81,7 +81,7 @@ class Tokens:
     def recall(self, token: str) -> Identity | None:
         """Whose token it is, if it was verified lately; raises the 401 of one that has expired meanwhile."""
         identity, keys, generation = self._remembered.get(token, (None, None, 0))
-        if identity is None or keys is None or keys.generation != generation:
+        if identity is None or keys is None or keys.generation != generation or keys.is_old:
             return None
         self._check_times(identity.claims)
         return identity
