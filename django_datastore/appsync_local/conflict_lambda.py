@@ -17,8 +17,6 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -26,6 +24,7 @@ from typing import Any, TypeAlias
 from django.utils.module_loading import import_string
 
 from django_datastore.appsync_local.auth.identity import ANYONE, TRUSTED, Identity
+from django_datastore.appsync_local.calls import call
 from django_datastore.appsync_local.errors import CONFLICT_ERROR, CONFLICT_UNHANDLED, MAX_CONFLICTS, FieldError
 from django_datastore.appsync_local.graphql.limits import EXECUTION_SECONDS
 from django_datastore.appsync_local.operations import Action, Operation
@@ -39,7 +38,7 @@ Handler: TypeAlias = Callable[[dict[str, Any]], Mapping[str, Any]]
 
 MAX_ATTEMPTS = 10
 """How often the handler is asked about one mutation, because others were faster each time."""
-_THREADS = 8
+_THREAD_NAME = "appsync-local-conflict"
 
 
 class Verdict(StrEnum):
@@ -78,13 +77,12 @@ class _Answer:
 
 
 class ConflictLambda:
-    """Calls the handler, in threads of its own and not for longer than it may take."""
+    """Calls the handler, and does not wait for longer than it may take."""
 
     def __init__(self, handler: Handler | str, *, region: str, timeout_seconds: float) -> None:
         self._handler = _load(handler)
         self.region = region
         self._timeout_seconds = timeout_seconds
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="appsync-local-conflicts")
 
     def rulings(self, identity: Identity) -> Rulings:
         """What is decided in the course of one document."""
@@ -92,20 +90,15 @@ class ConflictLambda:
 
     def ask(self, question: _Question) -> _Answer:
         """The handler's answer; a failure is one, too."""
-        future: Future[Any] = self._threads.submit(self._handler, question.payload)
         try:
-            return self._read(question, future.result(self._timeout_seconds))
-        except FutureTimeout:
-            future.cancel()
+            found = call(self._handler, question.payload, timeout_seconds=self._timeout_seconds, name=_THREAD_NAME)
+            return self._read(question, found)
+        except TimeoutError:
             problem = f"it did not answer within {self._timeout_seconds:g} seconds"
         except Exception as exc:
             logger.exception("The conflict handler raised.", extra={"action": "conflict_handler_failed"})
             problem = f"it raised {type(exc).__name__}"
         return _Answer(question.version, None, {}, problem)
-
-    def close(self) -> None:
-        """Gives the threads up, even those that still wait for an answer."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
     @staticmethod
     def _read(question: _Question, found: Any) -> _Answer:

@@ -181,9 +181,6 @@ class Service:
         if self.relay is not None:
             self.relay.stop()
         self.workers.close()
-        self.auth.close()
-        if self.conflict_lambda is not None:
-            self.conflict_lambda.close()
 
 
 def _conflict_lambda(settings: Settings) -> ConflictLambda:

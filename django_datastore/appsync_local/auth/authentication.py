@@ -77,11 +77,6 @@ class Authentication:
         is_signed = (presented.header("authorization") or "").startswith(iam.ALGORITHM)
         return is_signed and self._signatures is not None
 
-    def close(self) -> None:
-        """Gives up what still waits for an answer."""
-        if self._authorizer is not None:
-            self._authorizer.close()
-
     def _token(self, authorization: str, presented: Presented) -> Identity:
         token = authorization[len(_BEARER) :].strip() if authorization.lower().startswith(_BEARER) else authorization
         for tokens in self._tokens:

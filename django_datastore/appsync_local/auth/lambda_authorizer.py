@@ -12,13 +12,12 @@ import re
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, TypeAlias
 
 from django.utils.module_loading import import_string
 
 from django_datastore.appsync_local.auth.identity import Identity, Presented
+from django_datastore.appsync_local.calls import call
 from django_datastore.appsync_local.errors import RequestError, unauthorized
 from django_datastore.exceptions import ConfigurationError
 from django_datastore.schema.auth_modes import AWS_LAMBDA
@@ -31,7 +30,6 @@ TIMEOUT_SECONDS = 10.0
 MAX_TOKEN_LENGTH = 2048
 MAX_CONTEXT_BYTES = 5 * 1024 * 1024
 _REMEMBERED = 1024
-_THREADS = 8
 _ARN = re.compile(r"arn:aws[\w-]*:appsync:[^/]*apis/[^/]+/types/(\w+)/fields/(\w+)")
 _NAMES = re.compile(r"(\w+)\.(\w+)")
 
@@ -54,7 +52,6 @@ class LambdaAuthorizer:
         self._pattern = re.compile(pattern) if pattern else None
         self._timeout_seconds = timeout_seconds
         self._remembered: OrderedDict[str, tuple[Identity | None, float]] = OrderedDict()
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="appsync-local-authorizer")
 
     def authenticate(self, token: str, presented: Presented) -> Identity:
         """Whoever the callable lets in with this token; raises the 401 that AppSync answers."""
@@ -68,10 +65,6 @@ class LambdaAuthorizer:
         if identity is None:
             raise unauthorized()
         return identity
-
-    def close(self) -> None:
-        """Gives the threads up, even those that still wait for an answer."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _remember(self, token: str, identity: Identity | None, expires_ms: float) -> None:
         self._remembered[token] = (identity, expires_ms)
@@ -99,11 +92,9 @@ class LambdaAuthorizer:
         return Identity(AWS_LAMBDA, None, dict(context), denied_fields=denied), ttl_ms
 
     def _call(self, event: dict[str, Any]) -> Any:
-        answer: Future[Any] = self._threads.submit(self._authorizer, event)
         try:
-            return answer.result(self._timeout_seconds)
-        except FutureTimeout:
-            answer.cancel()
+            return call(self._authorizer, event, timeout_seconds=self._timeout_seconds, name="appsync-local-authorizer")
+        except TimeoutError:
             raise self._broken(f"no answer within {self._timeout_seconds:g} seconds") from None
         except Exception as exc:
             logger.exception("The Lambda authorizer raised.", extra={"action": "authorizer_failed"})
