@@ -170,11 +170,12 @@ class Executable:
             completion = Completion(caller=renderer)
             return _answer({field.response: completion.field(field, payload, (field.response,))}, completion.errors)
 
+        model = self.api.subscriptions[field.name].model
         return Subscription(
             id=subscription_id,
             topic=field.name,
-            matches=compile_arguments(arguments),
-            filter_key=json.dumps(arguments),
+            matches=caller.blinded(model, compile_arguments(arguments)),
+            filter_key=(json.dumps(arguments), caller.identity.denied_fields),
             render=render,
             render_key=(prepared.document.text, prepared.operation_name, depends_on, caller.identity.denied_fields),
             admits=access.admits_event if access else None,

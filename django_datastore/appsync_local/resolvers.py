@@ -96,7 +96,7 @@ class Resolvers:
         found = self.store.lock(model.name, key)
         if found is not None:
             raise _condition_failed(found)
-        _check_condition(arguments, {}, None)
+        _check_condition(arguments, {}, None, access)
         return self.store.insert(model.name, key, values, now=now)
 
     def _update(
@@ -119,7 +119,7 @@ class Resolvers:
                     values = _replaced(model, stored, ruling.on(operation, found, values, arguments))
                 case _:
                     raise _conflict(found)
-        _check_condition(arguments, found.record(), found)
+        _check_condition(arguments, found.record(), found, access)
         # An edit of the newest tombstone brings the record back; an outdated one does not undo a delete.
         deleted = found.deleted and not is_newest
         return self.store.update(model.name, found, self._with_sets(model, values), now=now, deleted=deleted)
@@ -134,7 +134,7 @@ class Resolvers:
             if ruling is None or self._conflict[model.name] is not ConflictHandler.LAMBDA:
                 raise _conflict(found)
             ruling.on(operation, found, {**found.values(), "_deleted": True}, arguments)
-        _check_condition(arguments, found.record(), found)
+        _check_condition(arguments, found.record(), found, access)
         return self.store.delete(model.name, found, now=now)
 
     def _with_sets(self, model: ModelSchema, values: Values) -> Values:
@@ -212,7 +212,11 @@ class Resolvers:
     def _index(self, operation: Operation, arguments: Arguments, access: Access) -> Values:
         partition = arguments[operation.key[0]]
         if len(operation.key) > 1 or operation.index:
-            return self._walk(operation, [partition], arguments, access)
+            page = self._walk(operation, [partition], arguments, access)
+            if (visible := access.visible) is not None:  # to be found by a value tells it
+                asked = operation.key if arguments.get(operation.sort_argument or "") else operation.key[:1]
+                page["items"] = [it for it in page["items"] if visible(it).keys() >= set(asked)]
+            return page
         found = self.store.get(operation.model.name, key_of(operation.key, arguments))
         return self._page(lambda *_: [found] if found else [], Cursor("index"), "", arguments, access)
 
@@ -310,9 +314,9 @@ def _iso(now: int) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now % 1000:03}Z"
 
 
-def _check_condition(arguments: Arguments, record: Values, found: Stored | None) -> None:
+def _check_condition(arguments: Arguments, record: Values, found: Stored | None, access: Access) -> None:
     condition = compile_filter(arguments.get("condition"))
-    if condition is not None and not condition(record):
+    if condition is not None and not condition(access.visible(record) if access.visible else record):
         raise _condition_failed(found)
 
 
@@ -335,7 +339,9 @@ def _limit(arguments: Arguments, default: int | None = None) -> int:
 
 
 def _filtered(records: list[Values], arguments: Arguments, access: Access) -> list[Values]:
-    for wanted in (access.readable, compile_filter(arguments.get("filter"))):
-        if wanted is not None:
-            records = [record for record in records if wanted(record)]
+    readable, wanted, visible = access.readable, compile_filter(arguments.get("filter")), access.visible
+    if readable is not None:
+        records = [record for record in records if readable(record)]
+    if wanted is not None:
+        records = [record for record in records if wanted(visible(record) if visible else record)]
     return records

@@ -54,6 +54,13 @@ type Person @model @auth(rules: [{ allow: owner }, { allow: private, operations:
   salary: Int @auth(rules: [{ allow: owner }])
 }
 
+type Card @model @auth(rules: [{ allow: owner }, { allow: private }]) {
+  id: ID!
+  text: String
+  owner: String
+  pin: String @auth(rules: [{ allow: owner }]) @index(name: "byPin", queryField: "cardsByPin")
+}
+
 type Open @model @auth(rules: [
   { allow: public }, { allow: public, provider: iam }, { allow: private, provider: iam }, { allow: private }
   { allow: private, provider: oidc }, { allow: custom }
@@ -398,6 +405,32 @@ def test_a_field_of_its_own_rules(alice: Caller, bob: Caller):
     assert error["message"] == "Not Authorized to access salary on type Person"
 
 
+def test_a_field_nobody_else_may_see_cannot_be_guessed(alice: Caller, bob: Caller):
+    pin = unique()
+    card = alice.written("createCard", "id pin", text="x", pin=pin)
+    update = (
+        "mutation M($input: UpdateCardInput!, $condition: ModelCardConditionInput) "
+        "{ updateCard(input: $input, condition: $condition) { text } }"
+    )
+
+    def finds(caller: Caller) -> list[bool]:
+        found = [{"pin": {"beginsWith": pin[:8]}}, {"not": {"pin": {"ne": pin}}}, {"pin": {"attributeExists": True}}]
+        lists = [
+            caller.data(f"query Q($f: ModelCardFilterInput) {{ {field}(filter: $f) {{ items {{ id }} }} }}", f=item)
+            for item in found
+            for field in ("listCards", "syncCards")
+        ]
+        lists.append(caller.data("query Q($p: String!) { cardsByPin(pin: $p) { items { id } } }", p=pin))
+        is_updated = "errors" not in caller.post(
+            update, input={"id": card["id"], "text": "y"}, condition={"pin": {"eq": pin}}
+        )
+        return [{"id": card["id"]} in page["items"] for page in lists] + [is_updated]
+
+    assert finds(alice) == [True] * 8
+    assert finds(bob) == [False] * 8
+    assert bob.written("updateCard", "text", id=card["id"], text="z", _version=2) == {"text": "z"}
+
+
 def test_relations_show_what_the_caller_may_see(alice: Caller, bob: Caller, world: World):
     folder = alice.written("createFolder", "id", name="mine")
     note = alice.written("createNote", "id folder { id }", text="in it", folderNotesId=folder["id"])
@@ -511,6 +544,19 @@ async def test_a_filter_goes_with_the_rules(alice: Caller, bob: Caller):
         for caller, text in ((alice, "wrong owner"), (bob, "not wanted"), (bob, "wanted")):
             await asyncio.to_thread(caller.written, "createNote", "id text owner", text=text)
         assert (await speaker.event())["data"]["onCreateNote"]["text"] == "wanted"
+
+
+async def test_denied_fields_cannot_be_guessed_by_a_filter(world: World):
+    wanted = "subscription S($f: ModelSubscriptionOpenFilterInput) { onCreateOpen(filter: $f) { id } }"
+    async with Caller(world.server, with_token("open a little")).acknowledged() as speaker:
+        await speaker.start("guess", wanted, {"f": {"text": {"beginsWith": "se"}}})
+        await speaker.start("all", "subscription { onCreateOpen { id text } }")
+        async with Caller(world.server, with_token("open sesame")).acknowledged() as other:
+            await other.start("same", wanted, {"f": {"text": {"beginsWith": "se"}}})
+            caller = Caller(world.server, world.headers["API_KEY"])
+            record = await asyncio.to_thread(caller.written, "createOpen", "id text", text="secret")
+            assert (await other.event())["data"]["onCreateOpen"] == {"id": record["id"]}
+            assert (await speaker.receive())["id"] == "all"
 
 
 async def test_denied_fields_are_kept_from_events(world: World):

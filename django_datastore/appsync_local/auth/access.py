@@ -9,6 +9,7 @@ from django_datastore.appsync_local.errors import NotAuthorized
 
 Record: TypeAlias = Mapping[str, Any]
 Readable: TypeAlias = Callable[[Record], bool]
+Visible: TypeAlias = Callable[[Record], Record]
 
 
 class Access:
@@ -16,6 +17,9 @@ class Access:
 
     key: Hashable = None
     """Equal for accesses that show the same records."""
+    visible: Visible | None = None
+    """A record without the fields the caller may not see: his filters and conditions get no other, for what they find
+    tells what is there. None where he sees all fields."""
 
     @property
     def readable(self) -> Readable | None:

@@ -6,13 +6,15 @@ auth rule (`input AMPLIFY`) it is open to API keys, too.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 from django_datastore.appsync_local.auth import redaction
-from django_datastore.appsync_local.auth.access import FULL_ACCESS, NO_ACCESS, Access, Readable, Record
+from django_datastore.appsync_local.auth.access import FULL_ACCESS, NO_ACCESS, Access, Readable, Record, Visible
 from django_datastore.appsync_local.auth.claims import condition_of
 from django_datastore.appsync_local.auth.identity import TRUSTED, Identity
 from django_datastore.appsync_local.auth.rule_access import Grant, RuleAccess
@@ -70,7 +72,11 @@ class Policy:
             known = self._accesses.setdefault(identity, {})
         found = known.get((model.name, operation))
         if found is None:
-            found = known[model.name, operation] = self._access(identity, self._matrices[model.name], operation)
+            found = self._access(identity, self._matrices[model.name], operation)
+            if visible := self._visible(identity, model):
+                found = copy.copy(found)
+                found.visible = visible
+            known[model.name, operation] = found
         return found
 
     def guards(self, identity: Identity) -> Guards | None:
@@ -80,6 +86,11 @@ class Policy:
         except KeyError:
             found = self._guards[identity] = self._all_guards(identity) or None
             return found
+
+    def _visible(self, identity: Identity, model: ModelSchema) -> Visible | None:
+        guards = (self.guards(identity) or {}).get(model.name, {})
+        hiding = {name: guard for name, guard in guards.items() if guard.admits is not None}
+        return partial(_without_hidden, hiding) if hiding else None
 
     # -- models --------------------------------------------------------------------------------------------------------
 
@@ -163,6 +174,10 @@ class Policy:
         if matrix.has_rules:
             return matrix.able_to(*READS)
         return [Role(self._default, "public" if self._default == modes.API_KEY else "private")]
+
+
+def _without_hidden(hiding: Mapping[str, Guard], record: Record) -> Record:
+    return {name: value for name, value in record.items() if (guard := hiding.get(name)) is None or guard.sees(record)}
 
 
 def last_claim(value: Any) -> Any:
@@ -251,16 +266,20 @@ class Caller:
         if self.identity.denied_fields and (parent, field) in self.identity.denied_fields:
             raise NotAuthorized()
 
+    def blinded(self, model: ModelSchema, wanted: Readable | None) -> Readable | None:
+        """What a subscription asks of its events, without the fields an authorizer keeps from the caller."""
+        denied = {field for parent, field in self.identity.denied_fields if parent == model.name}
+        if wanted is None or not denied:
+            return wanted
+        return lambda payload: wanted({name: value for name, value in payload.items() if name not in denied})
+
     def seen(self, model: ModelSchema, record: Record | None) -> dict[str, Any] | None:
         """A record as an error may carry it: without the fields the caller may not see, None if he may not see it.
 
         What has no value is null there: who adopts the record would keep his own value of a field that is missing.
         """
-        readable = self.access(model, RELATED).readable
-        if record is None or (readable is not None and not readable(record)):
+        access = self.access(model, RELATED)
+        if record is None or (access.readable is not None and not access.readable(record)):
             return None
-        guards = (self.guards or {}).get(model.name, {})
         whole = {item.name: None for item in model.value_fields} | dict(record)
-        return {
-            name: value for name, value in whole.items() if (found := guards.get(name)) is None or found.sees(record)
-        }
+        return dict(access.visible(whole)) if access.visible else whole
