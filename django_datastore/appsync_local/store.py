@@ -29,6 +29,8 @@ from django_datastore.appsync_local.tables.statements import COLUMNS, Statements
 __all__ = ["Clock", "Store", "Stored", "Values", "key_of", "key_text"]
 
 _MINUTE_MS = 60_000
+_GRACE_MS = 60 * _MINUTE_MS
+"""How long the delta log keeps what has outlived its time: a sync that began before goes on through it page by page."""
 _CHUNK = 500
 """Keys per look-up; SQLite and PostgreSQL both take many more, and plan badly for thousands."""
 
@@ -174,7 +176,8 @@ class Store:
         if now >= self._next_purge:
             self._next_purge = now + _MINUTE_MS
             self._remove(self._expired(Record.objects.using(self.alias)))
-            self._expired(Delta.objects.using(self.alias)).delete()
+            over = self.clock.now() - _GRACE_MS
+            Delta.objects.using(self.alias).filter(expires_at__lte=over).delete()
 
     def _remove(self, rows: QuerySet[Record]) -> None:
         self.indexes.forget(rows)
@@ -239,7 +242,7 @@ class Store:
     def _live(self, rows: QuerySet[Record]) -> QuerySet[Record]:
         return rows.filter(Q(expires_at=None) | Q(expires_at__gt=self.clock.now()))
 
-    def _expired(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+    def _expired(self, rows: QuerySet[Record]) -> QuerySet[Record]:
         return rows.filter(expires_at__lte=self.clock.now())
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from django_datastore.appsync_local.models import Delta
 from django_datastore.appsync_local.server import LocalServer
 from tests.integration.local_server_tools import Client, local_server
 
@@ -155,6 +156,24 @@ def test_delta_paging_goes_on_even_if_the_log_grows_old_meanwhile(client: Client
     time.pass_minutes(29)
     page = client.sync(lastSync=started_at, limit=2)
     assert len(client.pages(limit=2, lastSync=started_at, nextToken=page["nextToken"])[0]["items"]) == 1
+
+
+def test_delta_paging_loses_nothing_when_the_log_is_cleared_meanwhile(client: Client, time: Time):
+    started_at = client.sync()["startedAt"]
+    create(client, 3)
+    time.pass_minutes(29)
+    page = client.sync(lastSync=started_at, limit=2)
+    time.pass_minutes(5)
+    client.written("createPost", title="clears what is old")
+    rest = client.sync(limit=1, lastSync=started_at, nextToken=page["nextToken"])
+    assert ids([page, rest]) == ["p0000", "p0001", "p0002"]
+
+
+def test_the_delta_log_does_not_grow_for_ever(server: LocalServer, client: Client, time: Time):
+    create(client, 3)
+    time.pass_minutes(91)
+    client.written("createPost", title="clears what is old")
+    assert server.service.workers.call(Delta.objects.using(server.service.alias).count) == 1
 
 
 def test_a_document_shares_one_moment_and_nothing_is_overlooked(client: Client):
