@@ -85,11 +85,12 @@ class LambdaAuthorizer:
         ttl_ms = ttl * 1000 if isinstance(ttl, int | float) else self._ttl_ms
         if not answer["isAuthorized"]:
             return None, ttl_ms
-        context = answer.get("resolverContext") or {}
-        if not isinstance(context, Mapping) or len(json.dumps(context, default=str)) > MAX_CONTEXT_BYTES:
-            raise self._broken("its resolverContext is no object, or beyond 5 MB")
-        denied = frozenset(_field(item) for item in answer.get("deniedFields") or ())
-        return Identity(AWS_LAMBDA, None, dict(context), denied_fields=denied), ttl_ms
+        context, denied = _context(answer.get("resolverContext")), answer.get("deniedFields") or ()
+        if context is None:
+            raise self._broken("its resolverContext is no JSON object, or beyond 5 MB")
+        if not isinstance(denied, list | tuple | set | frozenset):  # of a text nothing would be denied
+            raise self._broken("its deniedFields are no list")
+        return Identity(AWS_LAMBDA, None, context, denied_fields=frozenset(map(_field, denied))), ttl_ms
 
     def _call(self, event: dict[str, Any]) -> Any:
         try:
@@ -133,6 +134,16 @@ def _request_context(body: bytes) -> dict[str, Any]:
         "operationName": found.get("operationName"),
         "variables": found.get("variables") or {},
     }
+
+
+def _context(found: object) -> dict[str, Any] | None:
+    """A `resolverContext` as JSON values; None for what cannot be one."""
+    try:
+        text = json.dumps(dict(found) if isinstance(found, Mapping) else found or {}, default=str)
+        context = json.loads(text) if len(text) <= MAX_CONTEXT_BYTES else None
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return context if isinstance(context, dict) else None
 
 
 def _field(item: object) -> tuple[str, str]:

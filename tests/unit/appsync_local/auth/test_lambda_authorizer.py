@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
+from types import MappingProxyType
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -13,6 +15,8 @@ from django_datastore.appsync_local.auth.lambda_authorizer import MAX_CONTEXT_BY
 from django_datastore.appsync_local.errors import RequestError
 from django_datastore.exceptions import ConfigurationError
 
+CIRCULAR: dict[str, Any] = {}
+CIRCULAR["a"] = CIRCULAR
 REQUEST = Presented(
     {"authorization": "secret", "x-own": "1"},
     body=json.dumps({"query": "{ a }", "variables": {"b": 1}, "operationName": "c"}).encode(),
@@ -66,6 +70,11 @@ def test_its_context_and_denied_fields_are_kept():
     assert {("Query", "listPosts"), ("Post", "secret")} <= identity.denied_fields
 
 
+def test_its_context_is_json_for_whoever_gets_it_next():
+    authorizer = Authorizer(isAuthorized=True, resolverContext=MappingProxyType({"id": UUID(int=7), "n": 1}))
+    assert made(authorizer).authenticate("secret", REQUEST).claims == {"id": str(UUID(int=7)), "n": 1}
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -77,6 +86,10 @@ def test_its_context_and_denied_fields_are_kept():
         [],
         {"isAuthorized": True, "resolverContext": "text"},
         {"isAuthorized": True, "resolverContext": {"a": "x" * MAX_CONTEXT_BYTES}},
+        {"isAuthorized": True, "resolverContext": {("a", "b"): 1}},
+        {"isAuthorized": True, "resolverContext": CIRCULAR},
+        {"isAuthorized": True, "deniedFields": "Post.secret"},  # character by character it would deny nothing
+        {"isAuthorized": True, "deniedFields": 5},
         RuntimeError("broken"),
     ],
 )
