@@ -11,6 +11,7 @@
 | E007 | wire name twice, or no GraphQL name |
 | E008 | two models with the same wire name |
 | E009 | unusable settings |
+| E010 | foreign key to a field that is not the key |
 | W001 | required field that is not synced |
 """
 

@@ -207,7 +207,13 @@ class Introspection:
                 f"Register {named}, or exclude {item.name!r}.",
             )
             return
-        binding = self._bind(item, ("ID", False))
+        if not item.target_field.primary_key:
+            self._problem(
+                "E010",
+                f"{self.label}.{item.name} points to {item.target_field}, which is not the key of its model.",
+                f"Let it point to the key (without to_field), or exclude {item.name!r}.",
+            )
+        binding = self._bind(item, (_key_scalar(item.target_field, target.declarations), False))
         relation = naming.camel_case(item.name)
         if item.target_field.primary_key and relation != binding.wire_name:
             self.fields.append(
@@ -229,7 +235,7 @@ class Introspection:
                 wire_name
             )
             self.enums.append(EnumSchema(scalar, tuple(enum.values())))
-        is_required = not (item.null or item.blank or item.has_default()) or item.primary_key
+        is_required = not (item.null or item.blank or item.has_default()) or item in self.model._meta.pk_fields
         schema = FieldSchema(
             name=wire_name,
             type=scalar,
@@ -263,6 +269,14 @@ def _notation(text: str) -> tuple[str, bool]:
     if not naming.is_graphql_name(name):
         raise SchemaError(f"{text!r} is no GraphQL type. Write a scalar such as 'String' or a list such as '[String]'.")
     return name, is_list
+
+
+def _key_scalar(item: AnyField, declarations: Declarations) -> str:
+    """The scalar of a foreign key: that of the key it points to, or the two could not be compared."""
+    while isinstance(item, models.ForeignKey):
+        item = item.target_field
+    found = declarations.types.get(item.name) or next((name for kind, name in _SCALARS if isinstance(item, kind)), "ID")
+    return "ID" if found == "String" else found
 
 
 def _is_timestamp(item: AnyField, wire_name: str) -> bool:

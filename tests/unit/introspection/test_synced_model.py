@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 from django.db import models
+from django.test.utils import isolate_apps
 
 from django_datastore import registry
 from django_datastore.exceptions import InvalidPredicate, ModelNotRegistered
 from django_datastore.introspection import Declarations, SyncedModel
+from django_datastore.schema.sdl import parse_sdl
+from django_datastore.schema.sdl_printer import print_sdl
+from django_datastore.schema.types import Schema
 from testproject.blog.models import Blog, Comment, Post
 from tests.shop.models import Article, Supplier
 
@@ -149,6 +153,39 @@ def test_parents_come_before_children() -> None:
     assert names == ["Blog", "Post", "Comment"]
 
 
+@isolate_apps("tests.shop")
+def test_keys_of_numbers_and_of_many_fields_are_what_a_data_model_takes() -> None:
+    class Shelf(models.Model):
+        number = models.IntegerField(primary_key=True)
+
+        class Meta:
+            app_label = "shop"
+
+    class Plate(models.Model):
+        shelf = models.OneToOneField(Shelf, models.CASCADE, primary_key=True)
+
+        class Meta:
+            app_label = "shop"
+
+    class Slot(models.Model):
+        pk = models.CompositePrimaryKey("plate", "code")
+        plate = models.ForeignKey(Plate, models.CASCADE)
+        code = models.UUIDField(default=uuid.uuid4)
+
+        class Meta:
+            app_label = "shop"
+
+    syncs: dict[type[models.Model], SyncedModel] = {}
+    for model in (Shelf, Plate, Slot):
+        syncs[model] = SyncedModel(model, related=syncs.get)
+    schema = Schema(models={sync.name: sync.schema for sync in syncs.values()})
+    read = parse_sdl(print_sdl(schema))  # it refuses keys that may be null, and relations of two types
+    assert read.models["Slot"].primary_key == ("plateId", "code")
+    for name, field in (("Plate", "shelfId"), ("Slot", "plateId")):
+        assert schema.models[name].field(field).graphql_type == "Int!"
+    assert syncs[Slot].binding("plate").to_wire(8) == 8
+
+
 # -- what cannot be synced ----------------------------------------------------------------------------------------
 
 
@@ -165,6 +202,26 @@ def test_models_that_cannot_be_synced_are_problems_with_a_way_out() -> None:
 
 def test_foreign_key_to_an_unregistered_model_is_a_problem() -> None:
     assert [item.code for item in SyncedModel(Comment).problems] == ["E005"]
+
+
+@isolate_apps("tests.shop")
+def test_foreign_key_to_a_field_that_is_no_key_is_a_problem() -> None:
+    class Shelf(models.Model):
+        id = models.UUIDField(primary_key=True)
+        label = models.CharField(max_length=10, unique=True)
+
+        class Meta:
+            app_label = "shop"
+
+    class Plate(models.Model):
+        id = models.UUIDField(primary_key=True)
+        shelf = models.ForeignKey(Shelf, models.CASCADE, to_field="label")
+
+        class Meta:
+            app_label = "shop"
+
+    sync = SyncedModel(Plate, related={Shelf: SyncedModel(Shelf)}.get)
+    assert [item.code for item in sync.problems] == ["E010"]
 
 
 def test_every_problem_says_what_to_do() -> None:
