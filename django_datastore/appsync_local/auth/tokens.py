@@ -166,4 +166,4 @@ def _username(claims: Mapping[str, Any]) -> str | None:
 
 
 def _as_list(value: Any) -> list[str]:
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else [value] if value else []
+    return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str)]

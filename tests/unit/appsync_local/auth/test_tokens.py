@@ -80,6 +80,7 @@ def test_openid_tokens_let_in(clock: Clock, algorithm: str):
         ({"iss": "https://elsewhere.example/"}, FOREIGN),
         ({"iss": None}, FOREIGN),
         ({"client_id": "another"}, UNAUTHORIZED),
+        ({"client_id": {"id": "local-client"}}, UNAUTHORIZED),
         ({"client_id": None, "aud": "local-client"}, UNAUTHORIZED),  # an access token is judged by its client
         ({"token_use": "refresh"}, UNAUTHORIZED),
         ({"token_use": None}, UNAUTHORIZED),
