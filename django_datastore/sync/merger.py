@@ -93,8 +93,14 @@ def take_over(sync: SyncedModel, event: MutationEvent, wire: WireRecord, resolut
         )
         lanes.settle([event])
         page.lanes[event.record_key] = [item for item in page.lanes[event.record_key] if item.pk != event.pk]
-        decide(page, record)
+        decide(page, RemoteRecord.parse(sync, {**_unset(sync, event, wire), **wire}))
     apply(page)
+
+
+def _unset(sync: SyncedModel, event: MutationEvent, wire: WireRecord) -> WireRecord:
+    """Null for what the edit had set and the record lacks: in an error AppSync leaves out what never had a value."""
+    bindings = sync.by_wire_name
+    return {name: None for name in event.data if name in bindings and name not in wire and bindings[name].field.null}
 
 
 def discard(event: MutationEvent) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import pytest
 
+from django_datastore import DISCARD, registry
 from django_datastore.exceptions import SyncError
 from django_datastore.models import Conflict, MutationEvent, RecordMetadata
 from django_datastore.sync.engine import Engine
@@ -72,3 +74,21 @@ def test_sync_that_gets_a_strange_answer_changes_nothing_and_can_be_repeated(
     with connected(appsync) as mended:
         assert mended.sync(full=True) is not None
     assert Post.objects.count() == 1
+
+
+def test_discarded_edit_of_a_field_without_a_remote_value_is_undone(
+    site: Engine, appsync: AppSyncForTests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry.get(Post), "resolve_conflict", lambda conflict: DISCARD)
+    post = Post.objects.create(title="a")
+    site.drain()
+    post.rating, post.tags = 7, ["mine"]
+    post.save()
+    record = {"id": str(post.pk), "title": "theirs", "_version": 2, "_lastChangedAt": 1, "_deleted": None}
+    error = {"path": ["m0"], "errorType": "ConflictUnhandled", "message": "Conflict resolver rejects mutation."}
+    body = json.dumps({"data": {"m0": None}, "errors": [{**error, "data": record}]}).encode()
+    with appsync.faults.answers(status=200, body=body, content_type="application/json"):
+        site.drain()
+    post.refresh_from_db()
+    assert (post.title, post.rating, post.tags) == ("theirs", None, None)
+    assert not MutationEvent.objects.exists()
