@@ -24,9 +24,10 @@ UPDATE = f"mutation ($input: UpdatePostInput!) {{ updatePost(input: $input) {{ {
 
 
 @pytest.fixture
-def datastore_settings() -> dict[str, Any]:
-    """Small pages, little patience."""
-    return {"REQUEST_TIMEOUT_SECONDS": 1.0, "LEASE_SECONDS": 10.0, "SYNC_PAGE_SIZE": 10}
+def datastore_settings(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Small pages; little patience only where no answer comes."""
+    seconds = 3.0 if "too_late" in request.node.name else 20.0
+    return {"REQUEST_TIMEOUT_SECONDS": seconds, "LEASE_SECONDS": 40.0, "SYNC_PAGE_SIZE": 10}
 
 
 SECOND_PAGE: dict[str, Any] = {"after": 1, "times": 1}
