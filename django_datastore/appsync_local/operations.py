@@ -122,7 +122,9 @@ def children(schema: Schema, model: ModelSchema, item: FieldSchema) -> Operation
         key = target.primary_key
     else:  # Amplify offers a condition on the child's own sort key, whatever it is joined by
         key = joined + target.primary_key[1:]
-    is_asked = is_has_many(item) and len(relations.names_of(written.get("fields"))) < 2
+    is_asked = (
+        is_has_many(item) and not written.get("references") and len(relations.names_of(written.get("fields"))) < 2
+    )
     return Operation(
         Action.INDEX,
         target,
@@ -176,5 +178,6 @@ def _subscription_names(model: ModelSchema, action: Action) -> tuple[str, ...]:
     if written is None or written.get("level") == "off":
         return ()
     kind = f"on{action.capitalize()}"
-    names = written.get(kind, naming.subscription_name(kind + naming.capitalize(model.name)))
-    return relations.names_of(names)
+    default = naming.subscription_name(kind + naming.capitalize(model.name))
+    names = written.get(kind, default)
+    return (default,) if names == [] else relations.names_of(names)  # an empty list says nothing to Amplify

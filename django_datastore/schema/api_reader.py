@@ -118,7 +118,7 @@ class _Reader:
 
     def _properties(self, model: ApiType) -> dict[str, object]:
         mutations = {action: model.mutation(action) for action in _ACTIONS}
-        heard = {f"on{action.capitalize()}": model.heard(name) for action, name in mutations.items() if name}
+        heard = {f"on{action.capitalize()}": model.heard(name) or None for action, name in mutations.items() if name}
         has_queries = model.get is not None or model.listing is not None or model.sync is not None
         found: dict[str, object] = {
             "queries": {"get": _name(model.get), "list": _name(model.listing)} if has_queries else None,

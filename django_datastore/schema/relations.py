@@ -69,6 +69,12 @@ class ModelDraft:
     properties: Mapping[str, Any] = field(default_factory=dict)
     relations: dict[str, Relation] = field(default_factory=dict)
 
+    @property
+    def has_default_key(self) -> bool:
+        """Whether no `@primaryKey` says what the key is."""
+        marks = self.fields["id"].attributes if self.primary_key == ("id",) else [{"type": "primaryKey"}]
+        return not any(found.get("type") == "primaryKey" for found in marks)
+
     def build(self) -> ModelSchema:
         """The finished model."""
         return ModelSchema(
@@ -94,8 +100,9 @@ class ModelDraft:
         for name, key in zip(names, target.primary_key, strict=True):
             if name not in self.fields:
                 found = target.fields[key]
+                kind = "ID" if target.has_default_key else found.type  # even where `id: String!` stands
                 self.fields[name] = FieldSchema(
-                    name, found.type, found.kind, is_required=is_required, attributes=(_IMPLICIT,)
+                    name, kind, found.kind, is_required=is_required, attributes=(_IMPLICIT,)
                 )
 
 

@@ -90,7 +90,9 @@ class _Printer:
         for enum in self._schema.enums.values():
             yield from inputs.enum_filters(enum.name)
         for item in self._schema.non_models.values():
-            yield inputs.block(f"{item.name}Input", (f"{it.name}: {inputs.input_type(it)}" for it in item.fields))
+            yield inputs.block(
+                inputs.nested_input(item.name), (f"{it.name}: {inputs.input_type(it)}" for it in item.fields)
+            )
         for model in self._models:
             yield self._connection(model)
             yield from inputs.model_inputs(self._schema, model, self._directives.dynamic_fields(model))
@@ -106,6 +108,8 @@ class _Printer:
     def _keyed(self) -> Iterator[Operation]:
         for model in self._models:
             yield from operations.queries(model).values()
+            if len(model.primary_key) > 2:  # Amplify makes the condition even where no list takes it
+                yield operations.index_query(model, model.primary_key)
             yield from (operations.index_query(model, index.fields, index.name) for index in model.indexes)
             yield from (operations.children(self._schema, model, item) for item in operations.listed(model))
 

@@ -32,8 +32,13 @@ def input_type(item: FieldSchema, *, optional: bool = False) -> str:
     """A value field's type inside an input: nested types become their input twin."""
     found = item.graphql_type
     if item.kind is FieldKind.NON_MODEL:
-        found = found.replace(item.type, f"{item.type}Input")
+        found = found.replace(item.type, nested_input(item.type))
     return found.removesuffix("!") if optional else found
+
+
+def nested_input(name: str) -> str:
+    """The input twin of a type without a table."""
+    return f"{naming.capitalize(name)}Input"
 
 
 def filter_type(item: FieldSchema) -> str:
@@ -81,8 +86,8 @@ def model_inputs(schema: Schema, model: ModelSchema, dynamic: Mapping[str, bool]
     yield block(f"Delete{name}Input", [*key_fields(model), "_version: Int"])
     filters, extra = _compared(model), [item for item in timestamps(model) if item]
     owners = dict.fromkeys((item for item, is_owner in dynamic.items() if is_owner), "ModelStringInput")
-    everything = {"id": "ModelIDInput"} | filters | owners
-    conditions = {it: kind for it, kind in (filters | owners).items() if not _is_key(model, it, kind)}
+    everything = {"id": "ModelIDInput"} | owners | filters
+    conditions = {it: kind for it, kind in (owners | filters).items() if not _is_key(model, it, kind)}
     yield _filter(f"Model{name}FilterInput", everything, "and", "or", "not")
     yield _filter(f"Model{name}ConditionInput", conditions, "and", "or", "not")
     watched = _watched(schema, model, extra)
@@ -98,9 +103,10 @@ def key_fields(model: ModelSchema) -> list[str]:
 
 
 def _is_made_here(model: ModelSchema, item: FieldSchema) -> bool:
+    """Whether a create need not bring it. Amplify takes `createdAt` for one even where the timestamps are others."""
     if item.name == "id":
         return item.type in ("ID", "String")
-    return item.name in timestamps(model) and item.type in ("String", "AWSDateTime")
+    return item.name in (*timestamps(model), "createdAt", "updatedAt") and item.type in ("String", "AWSDateTime")
 
 
 def _is_key(model: ModelSchema, name: str, kind: str) -> bool:

@@ -73,6 +73,12 @@ def test_timestamps_can_be_renamed_and_dropped():
     assert not any("createdAt" in fact or "updatedAt" in fact for fact in found)
 
 
+@pytest.mark.parametrize("written", ["null", "{ updatedAt: null }", '{ createdAt: "made", updatedAt: "changed" }'])
+def test_declared_timestamps_are_optional_inputs_even_where_the_timestamps_are_others(written: str):
+    found = api_facts(f"type Post @model(timestamps: {written}) {{ id: ID! updatedAt: AWSDateTime! }}")
+    assert ("CreatePostInput", "updatedAt", "AWSDateTime") in found
+
+
 def test_required_fields_with_default_are_required_as_the_transformer_has_it():
     found = api_facts('type Post @model { id: ID! state: String! @default(value: "new") }')
     assert ("CreatePostInput", "state", "String!") in found
@@ -84,6 +90,59 @@ def test_nested_types_have_input_twins_and_no_filters():
     assert ("UpdatePostInput", "marks", "[PlaceInput!]") in found
     assert ("PlaceInput", "lat", "Float!") in found
     assert not any(fact[:2] == ("ModelPostFilterInput", "place") for fact in found)
+
+
+def test_input_twins_of_nested_types_begin_with_a_capital():
+    found = api_facts("type Post @model { id: ID! at: geoPoint } type geoPoint { near: [geoPoint!] }")
+    assert ("CreatePostInput", "at", "GeoPointInput") in found
+    assert ("GeoPointInput", "near", "[GeoPointInput!]") in found
+
+
+def test_foreign_keys_of_an_undeclared_key_are_ids_whatever_the_key_is():
+    found = api_facts("type Post @model { id: String! cover: Image @hasOne } type Image @model { id: String! }")
+    assert ("Post", "postCoverId", "ID") in found
+    keyed = "type Post @model { id: ID! cover: Image @hasOne } type Image @model { id: String! @primaryKey }"
+    assert ("Post", "postCoverId", "String") in api_facts(keyed)
+
+
+def test_a_declared_owner_is_compared_as_its_type():
+    found = api_facts("type Post @model @auth(rules: [{ allow: owner }]) { id: ID! owner: ID }")
+    assert ("ModelPostFilterInput", "owner", "ModelIDInput") in found
+    assert ("ModelPostConditionInput", "owner", "ModelIDInput") in found
+
+
+def test_lists_joined_by_references_are_not_asked_by_a_key():
+    found = api_facts("""
+        type Blog @model { id: ID! posts: [Post] @hasMany(references: ["blogId"]) }
+        type Post @model {
+          code: ID! @primaryKey(sortKeyFields: ["day"])
+          day: AWSDate!
+          blogId: ID
+          blog: Blog @belongsTo(references: ["blogId"])
+        }
+    """)
+    assert {fact[2] for fact in found if fact[:2] == ("Blog", "posts") and len(fact) == 4} == {
+        "filter",
+        "limit",
+        "nextToken",
+        "sortDirection",
+    }
+
+
+def test_an_empty_list_of_subscriptions_says_nothing():
+    found = api_of(parse_sdl("type Post @model(subscriptions: { onCreate: [] }) { id: ID! }")).subscriptions
+    assert "onCreatePost" in found
+
+
+def test_composite_keys_have_a_condition_even_where_no_list_takes_it():
+    found = api_facts("""
+        type Post @model(queries: { list: null }) {
+          code: ID! @primaryKey(sortKeyFields: ["day", "part"])
+          day: Int!
+          part: Int!
+        }
+    """)
+    assert ("ModelPostPrimaryCompositeKeyConditionInput", "eq", "ModelPostPrimaryCompositeKeyInput") in found
 
 
 def test_sort_keys_make_key_conditions():
