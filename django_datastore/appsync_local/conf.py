@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -128,15 +128,16 @@ class Settings:
 
     @classmethod
     def from_django(cls, **overrides: Any) -> Settings:
-        """The project's settings, with what the command line says on top (None says nothing)."""
-        found = cls.from_mapping(getattr(django_settings, "APPSYNC_LOCAL", {}))
-        found = replace(found, **{key: value for key, value in overrides.items() if value is not None})
-        found.validate()
-        return found
+        """The project's settings, with what the command line or a test says on top (None says nothing)."""
+        on_top = {key: value for key, value in overrides.items() if value is not None}
+        return cls.from_mapping({**getattr(django_settings, "APPSYNC_LOCAL", {}), **on_top})
 
     def validate(self) -> None:
         """Raises `ConfigurationError` for values the server cannot work with."""
         self._validate_conflict()
+        if self.DATABASE is not None and self.DATABASE not in django_settings.DATABASES:
+            known = ", ".join(django_settings.DATABASES)
+            raise ConfigurationError(f"APPSYNC_LOCAL['DATABASE'] is {self.DATABASE!r}; DATABASES has: {known}.")
         for key in ("BASE_TABLE_TTL", "DELTA_SYNC_TABLE_TTL"):
             minutes = getattr(self, key)
             if not isinstance(minutes, int) or minutes < 0:
@@ -168,6 +169,11 @@ class Settings:
             raise ConfigurationError("APPSYNC_LOCAL['SET_FIELDS'] is a text; write a list, e.g. ['Player.interests'].")
 
     def _validate_auth(self) -> None:
+        keys = self.API_KEY if isinstance(self.API_KEY, list | tuple | set) else [self.API_KEY]
+        if not all(key is None or isinstance(key, str | Mapping) for key in keys):
+            raise ConfigurationError(
+                "APPSYNC_LOCAL['API_KEY'] is a text, {'key': ..., 'expires': ...}, or a list of such."
+            )
         if isinstance(self.ADDITIONAL_AUTH_MODES, str):
             raise ConfigurationError("APPSYNC_LOCAL['ADDITIONAL_AUTH_MODES'] is a text; write a list of auth modes.")
         for mode in self.auth_modes:

@@ -29,6 +29,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"BASE_TABLE_TTL": -1}, "must be 0 or more minutes"),
     ({"KEEP_ALIVE_SECONDS": 0}, "APPSYNC_LOCAL['KEEP_ALIVE_SECONDS'] is 0; it must be more than 0."),
     ({"SUBSCRIPTIONS_PER_CONNECTION": "9"}, "is '9'; it must be more than 0."),
+    ({"API_KEY": 5}, "APPSYNC_LOCAL['API_KEY'] is a text"),
+    ({"API_KEY": ["a", 5]}, "or a list of such."),
+    ({"DATABASE": "nope"}, "APPSYNC_LOCAL['DATABASE'] is 'nope'; DATABASES has: default"),
 ]
 
 
@@ -43,6 +46,11 @@ def test_command_line_goes_before_the_settings(settings: Any):
     settings.APPSYNC_LOCAL = {"API_KEY": "setting", "CONFLICT": "optimistic"}
     found = Settings.from_django(API_KEY="line", CONFLICT=None)
     assert (found.api_keys, found.CONFLICT) == (("line",), "optimistic")
+
+
+def test_misspelt_option_of_a_test_server_is_named_with_the_nearest(settings: Any):
+    with pytest.raises(ConfigurationError, match=r"no key 'conflikt'\. Did you mean 'CONFLICT'"):
+        Settings.from_django(conflikt="optimistic")
 
 
 @pytest.mark.parametrize(("key", "keys"), [(None, ()), ("", ()), ("a", ("a",)), (["a", "", "b"], ("a", "b"))])
