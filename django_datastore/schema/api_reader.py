@@ -142,7 +142,7 @@ class _Reader:
             and not isinstance(taken[name].type, NonNullTypeNode)
         ]
         default = [name for name in _TIMESTAMPS if name in model.fields]
-        found = list(dict.fromkeys([*made, *filled, *default]))
+        found = list(dict.fromkeys([*made, *filled, *default]))[:2]
         if not found or found == ["updatedAt"]:
             return None, found[0] if found else None
         order = list(model.fields)
@@ -151,7 +151,7 @@ class _Reader:
 
     def _made(self, model: ApiType) -> list[str]:
         """The timestamps that no mutation takes: the server's own."""
-        taken, order = model.input("Create"), list(model.fields)
+        taken, order = model.input("Create") or model.input("Update"), list(model.fields)
         before = order[: order.index("_version")]
         if taken is None:
             return [name for name in before[-2:] if name in _TIMESTAMPS and _is_moment(model.fields[name])]

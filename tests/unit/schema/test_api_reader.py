@@ -24,6 +24,19 @@ def test_model_read_from_an_api_makes_the_same_api(file: Path):
     assert api_facts(api_of(parse_sdl(api)).sdl) == api_facts(api)
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        'type Post @model(timestamps: { createdAt: "made", updatedAt: "changed" }) { id: ID! createdAt: String }',
+        'type Post @model(timestamps: { createdAt: "made" }) { id: ID! createdAt: String }',
+        'type Post @model(timestamps: { createdAt: "made" }, mutations: { create: null }) { id: ID! }',
+    ],
+)
+def test_timestamps_are_those_that_no_mutation_takes(model: str):
+    api = api_of(parse_sdl(model)).sdl
+    assert api_facts(api_of(parse_sdl(api)).sdl) == api_facts(api)
+
+
 def test_api_of_the_transformer_tells_keys_relations_and_values():
     schema = parse_sdl((DATA / "amplify_example" / "appsync-schema.graphql").read_text())
     assert list(schema.models) == ["Blog", "Post", "Comment", "Product"]
