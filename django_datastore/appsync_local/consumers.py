@@ -49,7 +49,7 @@ class RealtimeConsumer:
         self._subprotocols = scope.get("subprotocols", ())
         self._clock = service.elapsed
         self._socket = Socket(self._loop, self._deliver, self._end, self._tick)
-        self._may_wait = service.auth.may_wait
+        self._may_wait, self._ask = service.auth.may_wait, service.ask
         self._held: list[list[Message]] | None = None
         """Events that wait for the answer to a message; None while there is none."""
         self._is_gone = False
@@ -123,7 +123,7 @@ class RealtimeConsumer:
     async def _receive_in_thread(self, text: str | None) -> None:
         """To ask others who it is may take its time. What happens meanwhile goes out behind the answer."""
         self._held = []
-        answers = await asyncio.to_thread(self._protocol.receive, text)
+        answers = await self._ask(self._protocol.receive, text)
         held, self._held = self._held, None
         self._put(answers)
         for messages in held:

@@ -7,8 +7,10 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.core.signals import setting_changed
 
@@ -33,7 +35,11 @@ from django_datastore.schema.types import Schema
 if TYPE_CHECKING:
     from django_datastore.appsync_local.injection import Injection
 
+R = TypeVar("R")
+
 _MALFORMED = "MalformedHttpRequestException"
+_ASKING = 64
+"""How many requests wait at once for an authorizer, a conflict handler or an issuer's keys; more queue up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,7 @@ class Service:
         self.alias = alias or settings.alias
         self.broker = Broker()
         self.workers = Workers(self.alias)
+        self._asking = ThreadPoolExecutor(_ASKING, thread_name_prefix="appsync-local-asking")
         api = api_of(schema, default_auth=settings.AUTH_MODE)
         self.store = Store(
             self.alias,
@@ -150,7 +157,11 @@ class Service:
         """Who calls; raises the `RequestError` that AppSync answers."""
         if self.auth.is_at_once(presented):
             return self.auth.authenticate(presented)
-        return await asyncio.to_thread(self.auth.authenticate, presented)
+        return await self.ask(self.auth.authenticate, presented)
+
+    async def ask(self, question: Callable[..., R], *args: Any) -> R:
+        """Runs what may have to wait for somebody else's answer, in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._asking, partial(question, *args))
 
     async def execute(self, call: Call, identity: Identity) -> bytes:
         """The JSON answer to a call; raises `RequestError`."""
@@ -162,7 +173,7 @@ class Service:
         rulings = self.executable.rulings(prepared, identity)
         while (answer := await run(self._attempt, prepared, identity, rulings)) is None:
             if rulings is not None:
-                await asyncio.to_thread(rulings.settle)
+                await self.ask(rulings.settle)
         return answer
 
     def _attempt(self, prepared: Prepared, identity: Identity, rulings: Rulings | None) -> bytes | None:
@@ -181,6 +192,7 @@ class Service:
         if self.relay is not None:
             self.relay.stop()
         self.workers.close()
+        self._asking.shutdown(wait=False, cancel_futures=True)
 
 
 def _conflict_lambda(settings: Settings) -> ConflictLambda:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -269,6 +270,32 @@ def test_keys_rotate_under_a_running_server():
         assert (
             "Token has expired." in Caller(server, with_token(pool.token("alice", expires_in=0))).answer("{ a }").text
         )
+
+
+def test_a_slow_authorizer_holds_up_nobody_else():
+    asked, released = threading.Semaphore(0), threading.Event()
+
+    def slowly(event: dict[str, Any]) -> dict[str, Any]:
+        if event["authorizationToken"] == "slow":
+            asked.release()
+            released.wait(9)
+        return {"isAuthorized": True}
+
+    sdl = "type Open @model @auth(rules: [{ allow: custom }]) { id: ID! }"
+    with local_server(sdl, AUTH_MODE="AWS_LAMBDA", LAMBDA_AUTHORIZER=slowly) as server:
+        slow = Caller(server, with_token("slow"))
+        waiting = [threading.Thread(target=slow.answer, args=("{ __typename }",)) for _ in range(40)]
+        try:
+            for thread in waiting:
+                thread.start()
+            for _ in waiting:
+                assert asked.acquire(timeout=8)
+            assert Caller(server, with_token("fast")).answer("{ __typename }").status_code == 200
+            assert not released.is_set()
+        finally:
+            released.set()
+            for thread in waiting:
+                thread.join()
 
 
 # -- two users ---------------------------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ class Line:
             auth=SimpleNamespace(authenticate=ApiKeys(["key"]).authenticate, may_wait=False),
             executable=None,
             elapsed=time.monotonic,
+            ask=asyncio.to_thread,
         )
         scope = {"subprotocols": ["graphql-ws"], "headers": [(b"x-api-key", b"key")]}
         self.task = asyncio.ensure_future(RealtimeConsumer.as_asgi(service)(scope, self.says.get, self.send))
