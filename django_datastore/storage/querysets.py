@@ -9,10 +9,10 @@ import copy
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from django.db import models
+from django.db import NotSupportedError, models
 
 from django_datastore import registry
-from django_datastore.introspection import SyncedModel
+from django_datastore.introspection import FieldBinding, SyncedModel
 from django_datastore.storage import messages
 from django_datastore.storage.messages import StorageMutation
 from django_datastore.storage.receivers import difference, given, sendable
@@ -32,15 +32,21 @@ class SyncedQuerySet(_Base):
     """A mixin over the querysets of a registered model."""
 
     def update(self, **kwargs: Any) -> int:
-        """As Django's; every row that changed gets its mutation, in the same transaction."""
+        """As Django's; every row that changed gets its mutation, in the same transaction.
+
+        A row whose key changes is another record to AppSync: the old one is deleted, and one is created.
+        """
         sync = registry.find(self.model)
-        touched = sync and any(item.field.name in kwargs or item.attname in kwargs for item in sync.bindings)
+        touched = sync is not None and any(_names(item) & kwargs.keys() for item in sync.bindings)
         if sync is None or not touched or self.query.is_sliced or self.db != outbox_alias():
             return super().update(**kwargs)
         with write_transaction(self.db):
             before = _rows(sync, self.order_by().select_for_update(), self.db)
+            moved = _moved(sync, before, kwargs)
             count = super().update(**kwargs)
-            _emit_differences(sync, before, _rows_of(sync, before, self.db), self.db)
+            after = _rows_of(sync, [moved.get(pk, pk) for pk in before], self.db)
+            _emit_deletes(sync, {pk: before.pop(pk) for pk in moved}, self.db)
+            _emit_differences(sync, before, after, self.db)
         return count
 
     update.alters_data = True  # type: ignore[attr-defined]
@@ -93,6 +99,52 @@ def _synced(manager: Any) -> Any:
         {"__module__": cls.__module__, "_queryset_class": mixed, "_datastore_original": cls},
     )
     return found
+
+
+def _names(binding: FieldBinding) -> set[str]:
+    return {binding.field.name, binding.attname}
+
+
+def _moved(sync: SyncedModel, before: Rows, values: dict[str, Any]) -> dict[Any, Any]:
+    """The new primary keys of rows whose key an update changes, by the old ones.
+
+    Raises `NotSupportedError` for a key that only the database knows.
+    """
+    new: dict[str, Any] = {}
+    for item in sync.key_bindings:
+        for name in _names(item) & values.keys():
+            value = values[name]
+            if hasattr(value, "resolve_expression"):
+                raise NotSupportedError(
+                    f"Cannot update {sync.name}.{item.field.name}, a field of the key, with an expression: AppSync has "
+                    "to be told the new key. Give it a value, row by row where the values differ."
+                )
+            new[item.attname] = item.field.to_python(value.pk if isinstance(value, models.Model) else value)
+    if not new:
+        return {}
+    found: dict[Any, Any] = {}
+    for pk, row in before.items():
+        parts = tuple(new.get(item.attname, row[item.attname]) for item in sync.key_bindings)
+        target = parts if len(parts) > 1 else parts[0]
+        if sync.key_of_pk(target) != sync.key_of_pk(pk):
+            found[pk] = target
+    return found
+
+
+def _emit_deletes(sync: SyncedModel, rows: Rows, using: str) -> None:
+    mutations = [
+        StorageMutation(
+            op_type=OpType.DELETE,
+            sync=sync,
+            key=sync.key_of_pk(pk),
+            mutator=messages.current_mutator(),
+            using=using,
+            snapshot={item.wire_name: item.to_wire(row[item.attname]) for item in sync.bindings},
+            condition=messages.current_condition(),
+        )
+        for pk, row in rows.items()
+    ]
+    messages.emit(sync, mutations, using)
 
 
 def _rows(sync: SyncedModel, queryset: Any, using: str) -> Rows:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from django.db import NotSupportedError
+from django.db.models import F
 
 from django_datastore.appsync_local.server import LocalServer
 from django_datastore.models import Conflict, MutationEvent, RecordMetadata
@@ -148,3 +150,27 @@ def test_lost_answer_is_found_out_by_reading_back(site: Engine, appsync: LocalSe
     assert appsync.records("Post")[0]["_version"] == version
     assert not MutationEvent.objects.exists()
     assert version_of("blog.post") == [version]
+
+
+def test_update_of_a_key_deletes_the_old_record_and_creates_one(site: Engine, appsync: LocalServer) -> None:
+    Supplier.objects.bulk_create([Supplier(code="old", name="S"), Supplier(code="other", name="O")])
+    site.drain()
+    assert Supplier.objects.filter(code="old").update(code="new", name="N") == 1
+    site.drain()
+    found = {item["code"]: (item["name"], bool(item["_deleted"])) for item in appsync.records("Supplier")}
+    assert found == {"old": ("S", True), "other": ("O", False), "new": ("N", False)}
+    assert not MutationEvent.objects.exists()
+
+
+def test_update_that_leaves_the_key_as_it_is_is_an_update(site: Engine, appsync: LocalServer) -> None:
+    Supplier.objects.create(code="S-1", name="S")
+    site.drain()
+    Supplier.objects.filter(code="S-1").update(code="S-1", name="N")
+    assert [(item.operation, item.data) for item in MutationEvent.objects.all()] == [("update", {"name": "N"})]
+
+
+def test_update_of_a_key_by_an_expression_is_refused(site: Engine, appsync: LocalServer) -> None:
+    Supplier.objects.create(code="S-1", name="S")
+    with pytest.raises(NotSupportedError, match=r"Supplier\.code, a field of the key"):
+        Supplier.objects.update(code=F("name"))
+    assert Supplier.objects.get().code == "S-1"
