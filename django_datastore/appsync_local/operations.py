@@ -25,6 +25,8 @@ class Action(StrEnum):
     DELETE = "delete"
 
 
+PAGED = ("filter", "limit", "nextToken", "sortDirection")
+"""The arguments that every list has."""
 MUTATIONS = (Action.CREATE, Action.UPDATE, Action.DELETE)
 """The actions that write, each with subscriptions of its own."""
 
@@ -66,12 +68,23 @@ def queries(model: ModelSchema) -> dict[str, Operation]:
     named = {name: found[action] for action, name in _names(model, "queries", found).items()}
     for index in model.indexes:
         if index.query_field in named:
-            raise SchemaError(
+            raise model.error(
                 f"{model.name} has two queries {index.query_field!r}. Rename that of @index {index.name!r}."
             )
         if index.query_field:
             named[index.query_field] = index_query(model, index.fields, index.name)
+    for name, operation in named.items():
+        _check_arguments(name, operation)
     return named
+
+
+def _check_arguments(name: str, operation: Operation) -> None:
+    for argument in (*operation.key[:1], operation.sort_argument):
+        if argument in PAGED:
+            raise operation.model.error(
+                f"{operation.model.name}.{argument} cannot be a key, because {name} has an argument {argument!r} "
+                "already. Rename the field."
+            )
 
 
 def mutations(model: ModelSchema) -> dict[str, Operation]:
@@ -85,7 +98,7 @@ def subscriptions(model: ModelSchema) -> dict[str, Operation]:
     for operation in mutations(model).values():
         for name in _subscription_names(model, operation.action):
             if name in found:
-                raise SchemaError(f"{model.name} has two subscriptions {name!r}. Give each mutation names of its own.")
+                raise model.error(f"{model.name} has two subscriptions {name!r}. Give each mutation names of its own.")
             found[name] = operation
     return found
 

@@ -68,6 +68,7 @@ class ModelDraft:
     auth_rules: tuple[Mapping[str, Any], ...] = ()
     properties: Mapping[str, Any] = field(default_factory=dict)
     relations: dict[str, Relation] = field(default_factory=dict)
+    line: int = 0
 
     @property
     def has_default_key(self) -> bool:
@@ -85,6 +86,7 @@ class ModelDraft:
             indexes=tuple(self.indexes),
             auth_rules=self.auth_rules,
             properties=self.properties,
+            line=self.line,
         )
 
     def add_owner_fields(self) -> None:

@@ -71,7 +71,7 @@ def _read_api(document: DocumentNode) -> Schema:
         why = str(exc).partition(": ")[2] or str(exc)
         raise SchemaError(f"The data model that this API was made of cannot be told from it: {why}") from exc
     models = schema.models.items()
-    named = {name: replace(model, plural_name=plurals.get(name, model.plural_name)) for name, model in models}
+    named = {name: replace(model, plural_name=plurals.get(name, model.plural_name), line=0) for name, model in models}
     return replace(schema, models=named)
 
 
@@ -88,7 +88,9 @@ class _Reader:
             check_fields(found)
         self._read_enums = {name: _read_enum(node) for name, node in self._enums.items()}
         self._sides: list[Side] = []
-        self._drafts = {name: ModelDraft(name) for name, node in self._types.items() if _directive(node, "model")}
+        self._drafts = {
+            name: ModelDraft(name, line=line(node)) for name, node in self._types.items() if _directive(node, "model")
+        }
 
     def read(self) -> Schema:
         for name in self._drafts:

@@ -114,6 +114,12 @@ class ModelSchema:
     `groups`, `groupsField`, `groupClaim`, `operations`. Enum values are texts; lists may come as single values."""
     properties: Mapping[str, Any] = field(default_factory=dict)
     """The arguments of `@model` as written (queries, mutations, subscriptions, timestamps)."""
+    line: int = field(default=0, compare=False)
+    """Where it stands in its SDL, for messages; 0 for a model that stands in none."""
+
+    def error(self, message: str) -> SchemaError:
+        """A refusal, with the line of the model where there is one."""
+        return SchemaError(f"Line {self.line}: {message}" if self.line else message)
 
     @cached_property
     def by_name(self) -> Mapping[str, FieldSchema]:

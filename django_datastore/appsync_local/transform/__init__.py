@@ -86,7 +86,7 @@ def _together(tables: Iterable[Mapping[str, Operation]]) -> dict[str, Operation]
         for name, operation in table.items():
             if name in found:
                 first, second = found[name].model.name, operation.model.name
-                raise SchemaError(
+                raise operation.model.error(
                     f"{first} and {second} both have the root field {name!r}. Rename one of them: @model(queries: …), "
                     "@model(mutations: …), @model(subscriptions: …) or @index(queryField: …)."
                 )

@@ -234,13 +234,13 @@ def test_api_without_queries_is_refused():
 
 COLLISIONS = [
     (
-        'type A @model(queries: { get: "find" }) { id: ID! } type B @model(queries: { list: "find" }) { id: ID! }',
-        "A and B both have the root field 'find'",
+        'type A @model(queries: { get: "find" }) { id: ID! }\ntype B @model(queries: { list: "find" }) { id: ID! }',
+        "Line 2: A and B both have the root field 'find'",
     ),
-    ('type A @model { id: ID! n: Int! @index(queryField: "getA") }', "A has two queries 'getA'"),
+    ('\n\ntype A @model { id: ID! n: Int! @index(queryField: "getA") }', "Line 3: A has two queries 'getA'"),
     (
         'type A @model(subscriptions: { onCreate: "heard", onUpdate: "heard" }) { id: ID! }',
-        "A has two subscriptions 'heard'",
+        "Line 1: A has two subscriptions 'heard'",
     ),
 ]
 
@@ -249,6 +249,17 @@ COLLISIONS = [
 def test_two_root_fields_of_one_name_are_refused(sdl: str, message: str):
     with pytest.raises(SchemaError, match=message):
         api_of(parse_sdl(sdl))
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["filter: Int! @index", "limit: ID! @primaryKey", 'code: ID! @primaryKey(sortKeyFields: ["limit"]) limit: Int!'],
+)
+def test_keys_named_as_arguments_of_lists_are_refused(field: str):
+    with pytest.raises(
+        SchemaError, match=r"Line 2: Post\.(filter|limit) cannot be a key, because .* Rename the field\."
+    ):
+        api_of(parse_sdl(f"enum A {{ B }}\ntype Post @model {{ {field} }}"))
 
 
 def test_names_that_amplify_needs_itself_are_refused():
