@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 _OFFSET = r"(?:Z|[+-](?P<hours>\d{2}):(?P<minutes>\d{2})(?::(?P<seconds>\d{2}))?)"
@@ -31,6 +32,9 @@ class Scalar:
     types: tuple[type, ...]
     parse: Callable[[object], object]
     """The value to store for an input value; raises `ValueError` for one AppSync would refuse."""
+    fits: Callable[[Any], object] | None = None
+    """True for a stored text that has the format; None where its Python type says enough. It is asked for every value
+    that goes out, so it is quick: a 31st of February passes."""
 
 
 def _string(value: object) -> str:
@@ -154,6 +158,17 @@ def _ip_address(value: object) -> str:
     return text
 
 
+def _is_parsed_by(parse: Callable[[object], object]) -> Callable[[str], bool]:
+    def fits(text: str) -> bool:
+        try:
+            parse(text)
+        except ValueError:
+            return False
+        return True
+
+    return fits
+
+
 BUILT_IN = ("ID", "String", "Int", "Float", "Boolean")
 """The scalars every GraphQL schema has."""
 
@@ -165,15 +180,15 @@ SCALARS: Mapping[str, Scalar] = {
         Scalar("Int", (int,), _int32),
         Scalar("Float", (float, int), _float),
         Scalar("Boolean", (bool,), _boolean),
-        Scalar("AWSDate", (str,), _date),
-        Scalar("AWSTime", (str,), _time),
-        Scalar("AWSDateTime", (str,), _date_time),
+        Scalar("AWSDate", (str,), _date, _DATE.fullmatch),
+        Scalar("AWSTime", (str,), _time, _TIME.fullmatch),
+        Scalar("AWSDateTime", (str,), _date_time, _DATE_TIME.fullmatch),
         Scalar("AWSTimestamp", (int,), _timestamp),
-        Scalar("AWSEmail", (str,), _email),
+        Scalar("AWSEmail", (str,), _email, _EMAIL.fullmatch),
         Scalar("AWSJSON", (str,), _json),
-        Scalar("AWSURL", (str,), _url),
-        Scalar("AWSPhone", (str,), _phone),
-        Scalar("AWSIPAddress", (str,), _ip_address),
+        Scalar("AWSURL", (str,), _url, _is_parsed_by(_url)),
+        Scalar("AWSPhone", (str,), _phone, _PHONE.fullmatch),
+        Scalar("AWSIPAddress", (str,), _ip_address, _is_parsed_by(_ip_address)),
     )
 }
 """Every scalar by name."""

@@ -251,3 +251,20 @@ def test_identity_is_told_as_appsync_tells_it():
     claims = {"sub": "s", "iss": "i", "cognito:groups": ["Admin"]}
     found = identity_of(Identity(AMAZON_COGNITO_USER_POOLS, "ann", claims))
     assert found == {"sub": "s", "issuer": "i", "username": "ann", "groups": ["Admin"], "claims": claims}
+
+
+def test_text_of_no_format_reaches_no_client(handler: Handler, client: Client, post: dict[str, Any]):
+    # Amplify's client ends over a date that is none
+    handler.answer = lambda event: {
+        "action": "RESOLVE",
+        "item": {**event["existingItem"], "publishedAt": str(datetime(2024, 1, 31, tzinfo=UTC))},
+    }
+    answer = client.write("updatePost", id=post["id"], rating=5, _version=1)
+    assert answer["data"]["updatePost"]["publishedAt"] is None
+    assert answer["data"]["updatePost"]["_version"] == 3
+    (error,) = answer["errors"]
+    assert error["path"] == ["updatePost", "publishedAt"]
+    assert error["message"] == (
+        "Can't serialize value (/updatePost/publishedAt) : "
+        "Unable to serialize `2024-01-31 00:00:00+00:00` as a valid AWSDateTime."
+    )

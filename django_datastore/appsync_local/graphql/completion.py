@@ -1,7 +1,8 @@
 """From records to the answer: takes what a compiled selection asks for, level by level, whole lists at a time.
 
-Values were checked when they came in, so a leaf only has its Python type looked at. Relations of a list are loaded
-with one look-up for all of its records.
+Values were checked when they came in, but the schema may have changed since, and conflict handlers answer what they
+like: a leaf has its Python type looked at, and the format of its text. Relations of a list are loaded with one look-up
+for all of its records.
 """
 
 from __future__ import annotations
@@ -87,13 +88,14 @@ class Completion:
         is_whole = True
         for field in selection.leaves:
             value = record.get(field.name)
-            if value is not None and type(value) is not field.fast_type:
+            if value is None:
+                if field.is_required:
+                    self._report_null(field, (*path_of(index), field.response))
+                    is_whole = False
+            elif type(value) is not field.fast_type or (field.fits and not field.fits(value)):
                 value = self._leaf(field, value, (*path_of(index), field.response))
                 if value is None and field.is_required:
                     is_whole = False
-            elif value is None and field.is_required:
-                self._report_null(field, (*path_of(index), field.response))
-                is_whole = False
             answer[field.response] = value
         return answer if is_whole else None
 
@@ -302,7 +304,7 @@ class Completion:
         self.errors.append({"path": list(path), "locations": None, "message": message})
 
 
-def _is_valid(field: Field, value: object) -> bool:
+def _is_valid(field: Field, value: Any) -> bool:
     if field.enum_values is not None:
         return isinstance(value, str) and value in field.enum_values
-    return type(value) in field.types
+    return type(value) in field.types and (field.fits is None or bool(field.fits(value)))

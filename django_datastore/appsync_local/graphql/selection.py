@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
@@ -68,6 +68,8 @@ class Field:
     fast_type: type | None
     """The Python type a stored leaf has; None if every value has to be looked at."""
     types: tuple[type, ...]
+    fits: Callable[[Any], object] | None
+    """Whether a stored text has the format of its scalar; None where the Python type says enough."""
     enum_values: frozenset[str] | None
     selection: Selection | None
     relation: FieldSchema | None
@@ -214,6 +216,7 @@ class Compiler:
             is_item_required=is_item_required,
             fast_type=scalar.types[0] if scalar and not is_list else None,
             types=scalar.types if scalar else (str,),
+            fits=scalar.fits if scalar else None,
             enum_values=frozenset(named.values) if isinstance(named, GraphQLEnumType) else None,
             selection=selection,
             relation=relation,

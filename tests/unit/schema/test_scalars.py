@@ -82,3 +82,24 @@ def test_scalar_accepts(scalar: str, value: object, stored: object):
 def test_scalar_refuses(scalar: str, value: object):
     with pytest.raises(ValueError, match=r"."):
         SCALARS[scalar].parse(value)
+
+
+@pytest.mark.parametrize(("scalar", "value", "stored"), ACCEPTED)
+def test_what_is_stored_has_the_format(scalar: str, value: object, stored: object):
+    fits = SCALARS[scalar].fits
+    assert fits is None or (isinstance(stored, str) and fits(stored))
+
+
+@pytest.mark.parametrize(("scalar", "text"), [(name, "nonsense ") for name, item in SCALARS.items() if item.fits])
+def test_nonsense_has_no_format(scalar: str, text: str):
+    fits = SCALARS[scalar].fits
+    assert fits is not None
+    assert not fits(text)
+
+
+def test_texts_without_a_format_are_free():
+    assert {name for name, item in SCALARS.items() if item.types == (str,) and not item.fits} == {
+        "ID",
+        "String",
+        "AWSJSON",
+    }
