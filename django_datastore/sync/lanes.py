@@ -104,7 +104,8 @@ def recover_expired(now: datetime | None = None) -> int:
 def owned(claimed: Sequence[MutationEvent]) -> list[MutationEvent]:
     """Those of `claimed` that are still ours, locked. Call it in the transaction that settles them."""
     fences = {event.pk: event.fence for event in claimed}
-    rows = MutationEvent.objects.using(outbox_alias()).in_flight().filter(pk__in=fences).select_for_update()
+    rows = MutationEvent.objects.using(outbox_alias()).in_flight().filter(pk__in=fences)
+    rows = rows.select_for_update().order_by("pk")
     kept = {pk for pk, fence in rows.values_list("pk", "fence") if fence == fences[pk]}
     lost = len(fences) - len(kept)
     if lost:

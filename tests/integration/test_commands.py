@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 
 from django_datastore.appsync_local.server import LocalServer
 from django_datastore.models import MutationEvent
@@ -33,6 +35,25 @@ def test_drain_fails_with_the_reason_when_appsync_is_away(site: Engine, appsync:
     with pytest.raises(CommandError, match="1 mutations could not be sent yet"):
         run("datastore_drain")
     assert MutationEvent.objects.count() == 1
+
+
+def test_drain_watches_on_after_a_deadlock(site: Engine, appsync: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    stops: dict[int, Any] = {}
+    failures = [OperationalError("deadlock detected")]
+    drain = Engine.drain
+
+    def drain_at_the_second_try(current: Engine) -> bool:
+        if failures:
+            raise failures.pop()
+        drain(current)
+        stops[signal.SIGTERM]()
+        return False
+
+    Post.objects.create(title="T")
+    monkeypatch.setattr(signal, "signal", stops.__setitem__)
+    monkeypatch.setattr(Engine, "drain", drain_at_the_second_try)
+    assert run("datastore_drain", "--watch", interval=0) == "0 left, 0 parked\n"
+    assert len(appsync.records("Post")) == 1
 
 
 def test_stop_lets_the_outbox_rest_and_start_lets_it_go(site: Engine, appsync: LocalServer) -> None:

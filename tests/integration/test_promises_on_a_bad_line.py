@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import close_old_connections
+from django.db import OperationalError, close_old_connections
 
 from django_datastore.exceptions import SyncError
+from django_datastore.sync import merger
 from django_datastore.sync.engine import Engine
 from django_datastore.testing.appsync import AppSyncForTests
 from django_datastore.testing.faults import ActiveFault, FaultSwitches
@@ -193,6 +194,23 @@ def test_update_that_comes_before_its_create_ends_up_right(site: Engine, appsync
             held.release()
             await announce(appsync, CREATE, title="last", **_id(2))
             await titles("two", "last")
+
+    asyncio.run(story())
+
+
+def test_listener_outlives_a_deadlock(site: Engine, appsync: AppSyncForTests, monkeypatch: pytest.MonkeyPatch) -> None:
+    def merge_page(*args: Any, **named: Any) -> None:
+        monkeypatch.undo()
+        raise OperationalError("deadlock detected")
+
+    async def story() -> None:
+        async with listening(site) as listener:
+            await listener.live()
+            monkeypatch.setattr(merger, "merge_page", merge_page)
+            await announce(appsync, CREATE, title="heard", **_id(1))
+            await listener.live()
+            await titles("heard")
+            assert listener.lines[-2:] == ["disconnected: the database failed: deadlock detected", "live"]
 
     asyncio.run(story())
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import close_old_connections
+from django.db import OperationalError, close_old_connections
 
 from django_datastore.exceptions import ConfigurationError, NotRunning
 from django_datastore.models import MutationEvent
 from django_datastore.storage.transactions import outbox_alias
 from django_datastore.sync import engine, lanes
+
+logger = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
@@ -38,8 +41,13 @@ class Command(BaseCommand):
         try:
             current = engine.current()
             while True:
-                while current.drain() and not stopping.is_set():
-                    pass
+                try:
+                    while current.drain() and not stopping.is_set():
+                        pass
+                except OperationalError as exc:  # a deadlock, a lock not got: what was claimed is found by its lease
+                    if not watch:
+                        raise
+                    logger.warning("The database failed, the outbox waits: %s", exc)
                 if not watch or stopping.wait(interval):
                     break
                 close_old_connections()

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import close_old_connections
+from django.db import OperationalError, close_old_connections
 
 from django_datastore import events, registry
 from django_datastore.appsync.auth import Auth
@@ -74,13 +74,15 @@ class SubscriptionProcessor:
             try:
                 await self._listen(once=once)
                 return
-            except SyncError as exc:
+            except (SyncError, OperationalError) as exc:  # a deadlock, a lock not got, a database that restarts
                 self._failures += 1
                 pause = backoff.delay(self._failures, cap_ms=_RECONNECT_CAP_MS).total_seconds()
-                logger.warning("The line to AppSync is lost: %s", exc.message, extra={"action": "disconnected"})
-                self._announce(f"disconnected: {exc.message}")
-                await _in_thread(connectivity.went_offline)
-                await _in_thread(self._renew)
+                reason = exc.message if isinstance(exc, SyncError) else f"the database failed: {exc}"
+                logger.warning("The line to AppSync is lost: %s", reason, extra={"action": "disconnected"})
+                self._announce(f"disconnected: {reason}")
+                with suppress(OperationalError):
+                    await _in_thread(connectivity.went_offline)
+                    await _in_thread(self._renew)
                 await asyncio.sleep(pause)
 
     async def _listen(self, *, once: bool) -> None:
