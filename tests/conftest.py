@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from django_datastore.sync.engine import Engine
 from django_datastore.testing.appsync import AppSyncForTests
+
+# How fast examples run and are made depends on what else the machine does.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 pytest_plugins = ["django_datastore.testing.pytest_plugin", "pytester"]
 

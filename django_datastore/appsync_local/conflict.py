@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from django_datastore.schema.types import FieldSchema, Schema
@@ -28,6 +28,60 @@ def json_fields(schema: Schema, fields: Iterable[FieldSchema]) -> JsonFields:
         return found
 
     return read(fields, {})
+
+
+def parsed(schema: Schema, fields: Iterable[FieldSchema], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as a resolver sees them: AWSJSON is what its text says."""
+    return _translated(schema, fields, values, _parsed)
+
+
+def printed(schema: Schema, fields: Iterable[FieldSchema], values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a resolver answers, as it is stored: AWSJSON as a text."""
+    return _translated(schema, fields, values, _printed)
+
+
+def _translated(
+    schema: Schema, fields: Iterable[FieldSchema], values: Mapping[str, Any], leaf: Callable[[Any], Any]
+) -> dict[str, Any]:
+    def translate(item: FieldSchema, value: Any) -> Any:
+        if item.type == "AWSJSON":
+            return leaf(value)
+        return (
+            _translated(schema, schema.non_models[item.type].fields, value, leaf) if isinstance(value, dict) else value
+        )
+
+    found = dict(values)
+    for item in fields:
+        value = values.get(item.name)
+        if value is None or not (item.type == "AWSJSON" or item.type in schema.non_models):
+            continue
+        if item.is_list and isinstance(value, list):
+            found[item.name] = [None if each is None else translate(item, each) for each in value]
+        else:
+            found[item.name] = translate(item, value)
+    return found
+
+
+def _parsed(value: Any) -> Any:
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:  # a text that no client could have sent, but a file can bring
+        return value
+
+
+def _printed(value: Any) -> str:
+    """The text of a value, which may be one already: a handler can answer what it built or what it was sent."""
+    try:
+        if isinstance(value, str):
+            json.loads(value)
+            return value
+    except ValueError:
+        pass
+    return _dumped(value)
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def automerge(
@@ -76,6 +130,6 @@ def _merge(stored: Any, incoming: Any, inside: JsonFields | None) -> Any:
 def _merge_texts(stored: str, incoming: str) -> str:
     try:
         merged = _merge(json.loads(stored), json.loads(incoming), _NONE_INSIDE)
-        return json.dumps(merged, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return _dumped(merged)
     except ValueError:  # a text that no client could have sent, but a file can bring; or a number that is too large
         return stored

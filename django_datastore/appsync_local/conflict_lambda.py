@@ -25,12 +25,14 @@ from django.utils.module_loading import import_string
 
 from django_datastore.appsync_local.auth.identity import ANYONE, TRUSTED, Identity
 from django_datastore.appsync_local.calls import call
+from django_datastore.appsync_local.conflict import parsed, printed
 from django_datastore.appsync_local.errors import CONFLICT_ERROR, CONFLICT_UNHANDLED, MAX_CONFLICTS, FieldError
 from django_datastore.appsync_local.graphql.limits import EXECUTION_SECONDS
 from django_datastore.appsync_local.operations import Action, Operation
 from django_datastore.appsync_local.tables.records import Stored, Values
 from django_datastore.exceptions import ConfigurationError
 from django_datastore.schema.auth_modes import API_KEY, AWS_IAM, AWS_LAMBDA
+from django_datastore.schema.types import Schema
 
 logger = logging.getLogger(__name__)
 
@@ -169,8 +171,11 @@ class Ruling:
     response: str
     field: str
 
-    def on(self, operation: Operation, found: Stored, new: Values, arguments: Mapping[str, Any]) -> Values:
+    def on(
+        self, schema: Schema, operation: Operation, found: Stored, new: Values, arguments: Mapping[str, Any]
+    ) -> Values:
         """The values to store, or for a delete nothing in particular; raises `Undecided` or `FieldError`."""
+        fields = operation.model.fields
 
         def question() -> _Question:
             resolver = {
@@ -181,9 +186,9 @@ class Ruling:
                 "outputType": operation.model.name,
             }
             payload = {
-                "newItem": new,
-                "existingItem": found.record(),
-                "arguments": dict(arguments),
+                "newItem": parsed(schema, fields, new),
+                "existingItem": parsed(schema, fields, found.record()),
+                "arguments": {**arguments, "input": parsed(schema, fields, arguments["input"])},
                 "resolver": resolver,
                 "identity": self.rulings.identity,
             }
@@ -194,7 +199,7 @@ class Ruling:
             raise FieldError(CONFLICT_ERROR, f"The conflict handler failed: {answer.problem}.", data=found.record())
         if answer.verdict is Verdict.REJECT:
             raise FieldError(CONFLICT_UNHANDLED, "Conflict resolver rejects mutation.", data=found.record())
-        return answer.item
+        return printed(schema, fields, answer.item)
 
 
 def identity_of(identity: Identity) -> dict[str, Any] | None:

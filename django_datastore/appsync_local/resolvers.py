@@ -51,6 +51,7 @@ class Resolvers:
     ) -> None:
         self.store = store
         self.models = api.schema.models
+        self._schema = api.schema
         self._children = api.children
         self._tokens = tokens or Tokens()
         self._page_bytes = page_bytes
@@ -116,7 +117,7 @@ class Resolvers:
                     values = {**automerge(stored, incoming, sets=sets, parsed=parsed), **stamp}
                     is_newest = False
                 case ConflictHandler.LAMBDA if ruling is not None:
-                    values = _replaced(model, stored, ruling.on(operation, found, values, arguments))
+                    values = _replaced(model, stored, ruling.on(self._schema, operation, found, values, arguments))
                 case _:
                     raise _conflict(found)
         _check_condition(arguments, found.record(), found, access)
@@ -133,7 +134,7 @@ class Resolvers:
         if _version(arguments) != found.version:
             if ruling is None or self._conflict[model.name] is not ConflictHandler.LAMBDA:
                 raise _conflict(found)
-            ruling.on(operation, found, {**found.values(), "_deleted": True}, arguments)
+            ruling.on(self._schema, operation, found, {**found.values(), "_deleted": True}, arguments)
         _check_condition(arguments, found.record(), found, access)
         return self.store.delete(model.name, found, now=now)
 

@@ -615,7 +615,7 @@ _shared = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(notes=st.lists(_owners, max_size=6), shared=st.lists(_shared, max_size=6), limit=st.integers(1, 5))
 async def test_nobody_gets_a_row_his_rules_do_not_admit(
     world: World, notes: list[str | None], shared: list[dict[str, Any]], limit: int

@@ -118,7 +118,7 @@ def test_first_start_of_an_empty_database_is_now(two: list[Process], now: list[i
 STEPS = st.tuples(st.sampled_from(["write", "write in vain", "start", "tick", "leap", "back"]), st.integers(0, 1))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(steps=st.lists(STEPS, max_size=25))
 def test_a_sync_finds_exactly_the_writes_that_finished_after_the_last_one(
     two: list[Process], now: list[int], steps: list[tuple[str, int]]

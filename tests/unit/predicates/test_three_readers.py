@@ -89,7 +89,7 @@ def posts(db: Any) -> list[Post]:
 
 
 def test_memory_agrees_with_the_orm(posts: list[Post]) -> None:
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=400)
     @given(predicates)
     def agree(q: Q) -> None:
         expected = set(Post.objects.filter(q).values_list("pk", flat=True))
@@ -101,7 +101,7 @@ def test_memory_agrees_with_the_orm(posts: list[Post]) -> None:
 def test_the_graphql_filter_agrees_with_memory(posts: list[Post]) -> None:
     records = {post.pk: POST.to_wire(post) for post in posts}
 
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=400)
     @given(predicates)
     def agree(q: Q) -> None:
         read = filters.compile_filter(_wire(q))
@@ -125,7 +125,7 @@ def _case_sensitive(q: Q, post: Post) -> bool:
 
 
 def test_a_filter_survives_the_way_to_a_predicate_and_back(posts: list[Post]) -> None:
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(predicates)
     def agree(q: Q) -> None:
         back = graphql.from_filter(_wire(q) or {}, POST)
