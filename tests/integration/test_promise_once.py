@@ -15,6 +15,7 @@ from django_datastore.sync.engine import Engine
 from django_datastore.testing.appsync import AppSyncForTests
 from django_datastore.testing.faults import ActiveFault, FaultSwitches
 from testproject.blog.models import Blog, Comment, Post
+from tests.shop.models import Supplier
 
 KEY = "da2-very-secret"
 pytestmark = pytest.mark.appsync_local(api_key=KEY)
@@ -129,3 +130,35 @@ def test_fields_that_fail_in_a_batch_hold_back_no_other_and_are_done_once(
     assert len(appsync.applied("createPost")) == 10
     assert not MutationEvent.objects.exists()
     assert not Conflict.objects.exists()
+
+
+RENAME = "mutation ($input: UpdateSupplierInput!) { updateSupplier(input: $input) { code name _version } }"
+
+
+@pytest.mark.parametrize("is_executed", [True, False])
+def test_create_in_doubt_undoes_no_edit_that_others_made_of_its_record(
+    site: Engine, appsync: AppSyncForTests, is_executed: bool
+) -> None:
+    """A key that people choose does not tell by itself whose create it came from."""
+    if not is_executed:
+        appsync.load("Supplier", [{"code": "s1", "name": "another's", "_version": 1}])
+    Supplier.objects.create(code="s1", name="ours")
+    with appsync.faults.reply_lost("createSupplier", times=1) as fault:
+        site.drain()
+    assert fault.hits == 1
+    appsync.execute(RENAME, {"input": {"code": "s1", "name": "theirs", "_version": 1}})
+    time_passes(site)
+    assert not MutationEvent.objects.exists()
+    assert [(item.operation, item.version) for item in appsync.applied("updateSupplier")] == [("updateSupplier", 2)]
+    assert appsync.records("Supplier")[0]["name"] == Supplier.objects.get().name == "theirs"
+    (found,) = Conflict.objects.all()  # a person can still see what was ours
+    assert (found.kind, found.local["name"], found.remote["name"]) == (Conflict.Kind.REJECTED, "ours", "theirs")
+
+
+def test_key_that_another_has_taken_is_a_conflict(site: Engine, appsync: AppSyncForTests) -> None:
+    appsync.load("Supplier", [{"code": "s1", "name": "another's", "_version": 4}])
+    Supplier.objects.create(code="s1", name="ours")
+    site.drain()
+    time_passes(site)
+    assert not MutationEvent.objects.exists()
+    assert appsync.records("Supplier")[0]["name"] == Supplier.objects.get().name == "ours"  # as the handler decides

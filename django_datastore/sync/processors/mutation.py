@@ -40,7 +40,7 @@ from django_datastore.introspection import SyncedModel
 from django_datastore.models import MutationEvent, RecordMetadata
 from django_datastore.storage.serialization import RemoteRecord
 from django_datastore.storage.transactions import outbox_alias, write_transaction
-from django_datastore.sync import backoff, conflict, connectivity, lanes, merger, rebase
+from django_datastore.sync import backoff, conflict, connectivity, lanes, merger, readback
 from django_datastore.sync.lanes import Park, Retry
 from django_datastore.types import Operation, ProcessName, WireRecord
 
@@ -195,7 +195,7 @@ class MutationProcessor:
     @staticmethod
     def _sort_existing(sync: SyncedModel, event: MutationEvent, remote: WireRecord, outcomes: _Outcomes) -> None:
         """A create found its key taken: by itself, by a tombstone, or by somebody else's record."""
-        if _was_executed(sync, event, remote, None):
+        if readback.was_executed(sync, event, remote, None):
             outcomes.answers.append((sync, event, remote))
         elif remote.get("_deleted"):
             reason = (
@@ -232,7 +232,7 @@ class MutationProcessor:
                 continue
             remote = response.data.get(alias(position))
             sent_on = versions.get((event.model, event.record_key))
-            if _was_executed(sync, event, remote, sent_on):
+            if readback.was_executed(sync, event, remote, sent_on):
                 outcomes.answers.append((sync, event, remote))
             elif remote is not None and event.operation == Operation.CREATE:
                 self._sort_existing(sync, event, remote, outcomes)
@@ -364,20 +364,6 @@ def _is_readable(sync: SyncedModel, record: WireRecord | None) -> bool:
         return record is not None and bool(RemoteRecord.parse(sync, record).key)
     except ValueError:
         return False
-
-
-def _was_executed(sync: SyncedModel, event: MutationEvent, remote: WireRecord | None, sent_on: int | None) -> bool:
-    """Whether the record as AppSync has it shows that the mutation took effect."""
-    if event.operation == Operation.DELETE:
-        return remote is None or bool(remote.get("_deleted"))
-    if remote is None or remote.get("_deleted"):
-        return False
-    if event.operation == Operation.UPDATE and remote.get("_version") == sent_on:
-        return False
-    differing = rebase.rejected_fields(sync, event.data, remote)
-    # a key the client made up exists only if its create arrived; what differs was edited by others since
-    is_ours = event.operation == Operation.CREATE and (remote.get("_version") or 0) > 1 and sync.has_generated_key
-    return not differing or is_ours
 
 
 def _tell_processed(answers: Sequence[tuple[SyncedModel, MutationEvent, WireRecord | None]]) -> None:
