@@ -53,6 +53,10 @@ class Settings:
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Settings:
         """Checked settings; raises `ConfigurationError` that names the nearest key for an unknown one."""
+        if not isinstance(values, Mapping):
+            raise ConfigurationError(
+                f"DATASTORE is {values!r}; it must be a dict, such as {{'ENDPOINT': 'https://…'}}."
+            )
         known = {item.name for item in fields(cls)}
         for key in values:
             if key not in known:

@@ -17,8 +17,11 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import jwt
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+try:
+    import jwt
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+except ImportError as exc:
+    raise ImportError("An Issuer of tokens needs PyJWT and cryptography: install django-datastore[auth].") from exc
 
 _KINDS = ("user_pool", "openid")
 _SECONDS = 3600

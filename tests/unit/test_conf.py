@@ -16,6 +16,7 @@ from django_datastore.exceptions import ConfigurationError
     [
         ({"ENDPIONT": "x"}, "Did you mean 'ENDPOINT'"),  # a slip
         ({"endpoint": "x"}, "Did you mean 'ENDPOINT'"),  # lower case
+        ("https://x/graphql", "must be a dict"),
         ({"COLOUR": "x"}, "Known keys: API_KEY"),  # nothing near
         ({"AUTH_MODE": "APIKEY"}, "Did you mean 'API_KEY'"),
         ({"ENDPOINT": "https://x/graphql"}, r"DATASTORE\['API_KEY'\] is missing"),
@@ -24,7 +25,7 @@ from django_datastore.exceptions import ConfigurationError
         ({"LEASE_SECONDS": 5}, "must be longer than REQUEST_TIMEOUT_SECONDS"),
     ],
 )
-def test_unusable_settings_are_refused_with_the_way_out(values: dict[str, Any], message: str) -> None:
+def test_unusable_settings_are_refused_with_the_way_out(values: Any, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         Settings.from_mapping(values)
 
