@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -15,6 +16,8 @@ Scope: TypeAlias = Mapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+BODY_SECONDS = 30
+"""How long a client may take to send a request, as long as AppSync would take to execute it."""
 HTTP_PATHS = ("/graphql", "/graphql/")
 SOCKET_PATHS = (*HTTP_PATHS, "/graphql/realtime", "/graphql/realtime/")
 
@@ -26,7 +29,8 @@ def application(service: Service) -> Application:
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
             case "http":
-                await _reply(await _http(service, scope, receive), send)
+                if (reply := await _http(service, scope, receive)) is not None:
+                    await _reply(reply, send)
             case "websocket" if scope["path"] in SOCKET_PATHS:
                 await socket(scope, receive, send)
             case "websocket":
@@ -40,13 +44,20 @@ def application(service: Service) -> Application:
     return lines.application(serve, service, service.injection)
 
 
-async def _http(service: Service, scope: Scope, receive: Receive) -> Reply:
+async def _http(service: Service, scope: Scope, receive: Receive) -> Reply | None:
     if scope["path"] not in HTTP_PATHS:
         return refuse(RequestError(404, "NotFoundException", f"There is nothing at {scope['path']}. Use /graphql."))
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     path, query_string = scope["path"], scope.get("query_string", b"").decode("latin-1")
     url = _url(scope, headers, query_string)
-    body = await _body(receive)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            body = await _body(receive)
+    except TimeoutError:
+        problem = f"The request did not arrive as a whole within {BODY_SECONDS} seconds."
+        return refuse(RequestError(408, "RequestTimeoutException", problem))
+    if body is None:
+        return None
     return await answer(service, scope["method"], headers, body, url, path=path, query_string=query_string)
 
 
@@ -58,12 +69,17 @@ def _url(scope: Scope, headers: Mapping[str, str], query_string: str) -> str:
     return f"{scope['scheme']}://{headers.get('host') or f'{host}:{port}'}{scope['path']}?{query_string}"
 
 
-async def _body(receive: Receive) -> bytes:
-    """The request body; what is beyond the limit is read and thrown away, so that the answer can be sent."""
+async def _body(receive: Receive) -> bytes | None:
+    """The request body, None if the client left before its end.
+
+    What is beyond the limit is read and thrown away, so that the answer can be sent.
+    """
     parts: list[bytes] = []
     length = 0
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
         if length <= MAX_BODY_BYTES:
             parts.append(message.get("body", b""))
         length += len(message.get("body", b""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -10,15 +11,22 @@ import httpx
 import pytest
 from graphql import build_client_schema, get_introspection_query
 
+from django_datastore.appsync_local import asgi
+from django_datastore.appsync_local.server import LocalServer
 from tests.integration.local_server_tools import Client, local_server, unique
 
 SYNC_FILTERED = "query($filter: ModelPostFilterInput) { syncPosts(filter: $filter) { nextToken } }"
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    with local_server() as server:
-        yield Client(server)
+def server() -> Iterator[LocalServer]:
+    with local_server() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def client(server: LocalServer) -> Client:
+    return Client(server)
 
 
 @pytest.mark.parametrize("headers", [{}, {"x-api-key": "wrong"}, {"authorization": "da2-local"}])
@@ -213,3 +221,38 @@ def test_get_says_what_this_is(client: Client):
 @pytest.mark.parametrize(("method", "path", "status"), [("PUT", "", 405), ("POST", "/nope", 404), ("GET", "/../", 404)])
 def test_anything_else_is_refused(client: Client, method: str, path: str, status: int):
     assert client.http.request(method, client.url + path).status_code == status
+
+
+# -- requests that do not arrive ---------------------------------------------------------------------------------------
+
+
+async def _exchange(server: LocalServer, *messages: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the server sends when these messages come from the client, and then no more."""
+    incoming, sent = list(messages), []
+
+    async def receive() -> dict[str, Any]:
+        if not incoming:
+            await asyncio.Event().wait()
+        return incoming.pop(0)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    headers = [(b"x-api-key", server.api_key.encode())]
+    scope = {"type": "http", "method": "POST", "path": "/graphql", "headers": headers, "scheme": "http"}
+    await asgi.application(server.service)(scope, receive, send)
+    return sent
+
+
+def test_request_that_was_cut_is_not_executed(server: LocalServer):
+    key = unique()
+    body = json.dumps({"query": f'mutation {{ createPost(input: {{ id: "{key}", title: "T" }}) {{ id }} }}'}).encode()
+    cut = {"type": "http.request", "body": body, "more_body": True}, {"type": "http.disconnect"}
+    assert asyncio.run(_exchange(server, *cut)) == []
+    assert Client(server).data(f'{{ getPost(id: "{key}") {{ id }} }}') is None
+
+
+def test_request_that_never_ends_is_given_up(server: LocalServer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(asgi, "BODY_SECONDS", 0.01)
+    start, end = asyncio.run(_exchange(server, {"type": "http.request", "body": b"{", "more_body": True}))
+    assert (start["status"], json.loads(end["body"])["errors"][0]["errorType"]) == (408, "RequestTimeoutException")
