@@ -29,7 +29,7 @@ CLIENT_DIR = Path(__file__).parent / "amplify_js"
 EXAMPLE_DIR = ROOT / "tests" / "data" / "amplify_example"
 API_KEY = "da2-phone"
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 
 
 class Stage:

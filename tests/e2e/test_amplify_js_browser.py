@@ -21,7 +21,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 pytestmark = pytest.mark.e2e
 
 CLIENT_DIR = Path(__file__).parent / "amplify_js"
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 SUBSCRIPTIONS = 12
 SELECTION = f"{POST} blog {{ id _deleted }}"
 PAGE = '<!doctype html><meta charset="utf-8"><title>The client under test</title><script src="bundle.js"></script>'

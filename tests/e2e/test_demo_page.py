@@ -13,7 +13,7 @@ Browser, Page, expect = playwright.Browser, playwright.Page, playwright.expect
 
 pytestmark = pytest.mark.e2e
 SCREENSHOT = Path(__file__).resolve().parents[2] / "docs" / "images" / "demo.png"
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 
 
 @pytest.fixture

@@ -339,7 +339,7 @@ def test_listener_catches_up_and_then_follows(site: Engine, appsync: LocalServer
     async def story() -> None:
         live = asyncio.Event()
         listening = asyncio.create_task(site.listen(announce=lambda line: live.set() if line == "live" else None))
-        await asyncio.wait_for(live.wait(), 20)
+        await asyncio.wait_for(live.wait(), 60)
         assert await Post.objects.filter(title="before").aexists()
         record = await sync_to_async(device)(appsync, "create", "Post", POST, title="after")
         await _until(Q(title="after"))
@@ -353,6 +353,6 @@ def test_listener_catches_up_and_then_follows(site: Engine, appsync: LocalServer
 
 
 async def _until(condition: Q) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not await Post.objects.filter(condition).aexists():  # noqa: ASYNC110 - the listener's thread writes it
             await asyncio.sleep(0.01)

@@ -78,7 +78,7 @@ def test_clear_empties_local_tables_without_telling_appsync(site: Engine, appsyn
 def test_observe_query_follows_local_writes_and_merges() -> None:
     async def story() -> list[tuple[list[str], bool]]:
         seen: list[tuple[list[str], bool]] = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             async for snapshot in DataStore.observe_query(Post, Q(rating__gte=1), sort=["title"]):
                 seen.append(([post.title for post in snapshot.items], snapshot.is_synced))
                 match len(seen):

@@ -45,7 +45,7 @@ class Browser:
         await self.socket.send_to(text_data=json.dumps(message))
 
     async def next(self) -> dict[str, Any]:
-        found = json.loads(await self.socket.receive_from(timeout=10))
+        found = json.loads(await self.socket.receive_from(timeout=60))
         assert isinstance(found, dict)
         return found
 
@@ -63,11 +63,11 @@ class Browser:
 async def browser(user: User | None = None) -> AsyncIterator[Browser]:
     """A browser that has been greeted."""
     found = await sync_to_async(Browser)(user)
-    connected, _ = await found.socket.connect(timeout=10)
+    connected, _ = await found.socket.connect(timeout=60)
     assert connected
     await found.next_of(type="ready", maxSubscriptions=100)
     yield found
-    await found.socket.disconnect(timeout=10)
+    await found.socket.disconnect(timeout=60)
 
 
 @pytest.fixture(autouse=True)
@@ -266,7 +266,7 @@ async def test_a_permission_given_later_counts_for_the_next_subscription() -> No
 
 async def test_a_foreign_origin_is_refused() -> None:
     page = Browser(origin="http://evil.example")
-    connected, _ = await page.socket.connect(timeout=10)
+    connected, _ = await page.socket.connect(timeout=60)
     assert not connected
 
 
@@ -332,7 +332,7 @@ async def test_a_commit_is_announced_over_the_channel_layer(redis_layer: Any) ->
     channel = await redis_layer.new_channel()
     await redis_layer.group_add(consumers._GROUP, channel)
     await Post.objects.acreate(title="a")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await redis_layer.receive(channel) == {"type": "changes"}
     await redis_layer.group_discard(consumers._GROUP, channel)
 

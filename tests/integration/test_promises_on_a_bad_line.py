@@ -108,7 +108,7 @@ class Listener:
 
     async def live(self) -> None:
         """Returns when it is live (once more)."""
-        await asyncio.wait_for(self._lives.acquire(), 20)
+        await asyncio.wait_for(self._lives.acquire(), 60)
 
     async def stop(self) -> None:
         self._task.cancel()
@@ -128,7 +128,7 @@ async def listening(site: Engine) -> AsyncIterator[Listener]:
 async def titles(*expected: str) -> None:
     """Returns when these are the posts here."""
     found: set[str] = set()
-    for _ in range(1000):
+    for _ in range(6000):
         found = {title async for title in Post.objects.values_list("title", flat=True)}
         if found == set(expected):
             return

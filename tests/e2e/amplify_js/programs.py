@@ -22,7 +22,7 @@ from typing import Any, Self, TypeAlias
 Key: TypeAlias = str | Mapping[str, Any]
 """An id, or the values of all key fields."""
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 STOP_SECONDS = 10.0
 LAST_LINES = 30
 

@@ -149,5 +149,5 @@ async def realtime_server(script: Callable[[Peer], Awaitable[None]]) -> AsyncIte
         port = server.sockets[0].getsockname()[1]
         yield Endpoint.parse(f"http://127.0.0.1:{port}/graphql")
         server.close()
-        await asyncio.wait_for(server.wait_closed(), 5)
+        await asyncio.wait_for(server.wait_closed(), 60)
     assert not failures, failures

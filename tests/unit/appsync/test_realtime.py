@@ -27,7 +27,7 @@ async def drained(connection: RealtimeConnection) -> tuple[list[Message], SyncEr
     """Every message until the connection ends, and the error it ended with."""
     found: list[Message] = []
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             async for message in connection.messages():
                 found.append(message)
     except SyncError as exc:
@@ -71,7 +71,7 @@ async def test_subscribe_returns_only_after_start_ack() -> None:
         done, _ = await asyncio.wait([subscribing], timeout=0.05)
         assert not done
         may_acknowledge.set()
-        await asyncio.wait_for(subscribing, 5)
+        await asyncio.wait_for(subscribing, 60)
 
 
 async def test_many_subscriptions_start_at_once_and_messages_keep_their_order() -> None:
