@@ -175,7 +175,8 @@ class Ruling:
         self, schema: Schema, operation: Operation, found: Stored, new: Values, arguments: Mapping[str, Any]
     ) -> Values:
         """The values to store, or for a delete nothing in particular; raises `Undecided` or `FieldError`."""
-        fields = operation.model.fields
+        fields, stored = operation.model.fields, found.record()
+        items = [(parsed(schema, fields, texts), texts) for texts in (new, stored)]
 
         def question() -> _Question:
             resolver = {
@@ -186,8 +187,8 @@ class Ruling:
                 "outputType": operation.model.name,
             }
             payload = {
-                "newItem": parsed(schema, fields, new),
-                "existingItem": parsed(schema, fields, found.record()),
+                "newItem": items[0][0],
+                "existingItem": items[1][0],
                 "arguments": {**arguments, "input": parsed(schema, fields, arguments["input"])},
                 "resolver": resolver,
                 "identity": self.rulings.identity,
@@ -199,7 +200,12 @@ class Ruling:
             raise FieldError(CONFLICT_ERROR, f"The conflict handler failed: {answer.problem}.", data=found.record())
         if answer.verdict is Verdict.REJECT:
             raise FieldError(CONFLICT_UNHANDLED, "Conflict resolver rejects mutation.", data=found.record())
-        return printed(schema, fields, answer.item)
+        kept = {name: texts[name] for seen, texts in items for name in seen if _has_same(answer.item, seen, name)}
+        return {**printed(schema, fields, answer.item), **kept}
+
+
+def _has_same(item: Values, other: Values, name: str) -> bool:
+    return name in item and json.dumps(item[name], sort_keys=True) == json.dumps(other[name], sort_keys=True)
 
 
 def identity_of(identity: Identity) -> dict[str, Any] | None:

@@ -271,7 +271,7 @@ def test_text_of_no_format_reaches_no_client(handler: Handler, client: Client, p
 
 
 JSON_SDL = """
-type Note @model { id: ID! meta: AWSJSON many: [AWSJSON] part: Part }
+type Note @model { id: ID! meta: AWSJSON text: AWSJSON many: [AWSJSON] part: Part }
 type Part { meta: AWSJSON parts: [Part] }
 """
 
@@ -281,17 +281,20 @@ def test_handler_sees_what_json_says_and_may_answer_either():
     with local_server(JSON_SDL, conflict="LAMBDA", CONFLICT_HANDLER=handler) as server:
         client = Client(server)
         part = {"meta": '"text"', "parts": [{"meta": "[1]"}, {"meta": None}]}
-        note = client.written("createNote", "id _version", meta="[1, 2]", many=["{}", None, '"[3]"'], part=part)
+        note = client.written(
+            "createNote", "id _version", meta="[1, 2]", text='"5"', many=["{}", None, '"[3]"'], part=part
+        )
         handler.answer = lambda event: {
             "action": "RESOLVE",
             "item": event["existingItem"] | {"meta": event["newItem"]["meta"], "many": [{"a": None}, '{"b": 1}', "c"]},
         }
         client.written("updateNote", "id _version", id=note["id"], meta='{"d":{"e":[]}}', _version=7)
-        stored = client.data(f'{{ getNote(id: "{note["id"]}") {{ meta many part {{ meta parts {{ meta }} }} }} }}')
+        stored = client.data(f'{{ getNote(id: "{note["id"]}") {{ meta text many part {{ meta parts {{ meta }} }} }} }}')
     (event,) = handler.events
     assert event["existingItem"]["meta"] == [1, 2]
     assert event["existingItem"]["many"] == [{}, None, "[3]"]
     assert event["existingItem"]["part"] == {"meta": "text", "parts": [{"meta": [1]}, {"meta": None}]}
     assert event["newItem"]["meta"] == event["arguments"]["input"]["meta"] == {"d": {"e": []}}
+    assert stored["text"] == '"5"'  # what the handler passes on stays the text it was
     assert (stored["meta"], stored["many"]) == ('{"d":{"e":[]}}', ['{"a":null}', '{"b": 1}', '"c"'])
     assert stored["part"] == part
