@@ -1,4 +1,4 @@
-"""Calls of functions that people give to the server: they may take for ever, which must hold up nobody."""
+"""Functions that people give to the server: found by their names, and called though they may never return."""
 
 from __future__ import annotations
 
@@ -8,6 +8,25 @@ from concurrent.futures import Future
 from typing import Any
 
 from django.db import connections
+from django.utils.module_loading import import_string
+
+from django_datastore.exceptions import ConfigurationError
+
+
+def load(setting: str, value: object, wanted: str) -> Callable[[Any], Any]:
+    """The function that a setting of `APPSYNC_LOCAL` is or names.
+
+    Raises `ConfigurationError`, with what is `wanted` of it.
+    """
+    try:
+        found = import_string(value) if value and isinstance(value, str) else value
+    except ImportError as exc:
+        raise ConfigurationError(f"APPSYNC_LOCAL[{setting!r}] cannot be imported: {exc}.") from exc
+    if not callable(found):
+        raise ConfigurationError(
+            f"APPSYNC_LOCAL[{setting!r}] is missing or no callable. Name a function that {wanted}."
+        )
+    return found  # type: ignore[no-any-return]  # callable() does not say of what
 
 
 def call(function: Callable[[Any], Any], argument: object, *, timeout_seconds: float, name: str) -> Any:

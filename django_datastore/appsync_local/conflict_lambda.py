@@ -21,16 +21,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from django.utils.module_loading import import_string
-
 from django_datastore.appsync_local.auth.identity import ANYONE, TRUSTED, Identity
-from django_datastore.appsync_local.calls import call
+from django_datastore.appsync_local.calls import call, load
 from django_datastore.appsync_local.conflict import parsed, printed
 from django_datastore.appsync_local.errors import CONFLICT_ERROR, CONFLICT_UNHANDLED, MAX_CONFLICTS, FieldError
 from django_datastore.appsync_local.graphql.limits import EXECUTION_SECONDS
 from django_datastore.appsync_local.operations import Action, Operation
 from django_datastore.appsync_local.tables.records import Stored, Values
-from django_datastore.exceptions import ConfigurationError
 from django_datastore.schema.auth_modes import API_KEY, AWS_IAM, AWS_LAMBDA
 from django_datastore.schema.types import Schema
 
@@ -40,6 +37,10 @@ Handler: TypeAlias = Callable[[dict[str, Any]], Mapping[str, Any]]
 
 MAX_ATTEMPTS = 10
 """How often the handler is asked about one mutation, because others were faster each time."""
+_WANTED = (
+    "takes the event of a Lambda conflict handler and returns {'action': 'RESOLVE', 'item': …}, {'action': 'REJECT'} "
+    "or {'action': 'REMOVE'}, as CONFLICT LAMBDA needs it"
+)
 _THREAD_NAME = "appsync-local-conflict"
 
 
@@ -82,7 +83,7 @@ class ConflictLambda:
     """Calls the handler, and does not wait for longer than it may take."""
 
     def __init__(self, handler: Handler | str, *, region: str, timeout_seconds: float) -> None:
-        self._handler = _load(handler)
+        self._handler = load("CONFLICT_HANDLER", handler, _WANTED)
         self.region = region
         self._timeout_seconds = timeout_seconds
 
@@ -225,17 +226,3 @@ def identity_of(identity: Identity) -> dict[str, Any] | None:
         "groups": groups,
         "claims": claims,
     }
-
-
-def _load(handler: object) -> Handler:
-    try:
-        found = import_string(handler) if handler and isinstance(handler, str) else handler
-    except ImportError as exc:
-        raise ConfigurationError(f"APPSYNC_LOCAL['CONFLICT_HANDLER'] cannot be imported: {exc}.") from exc
-    if not callable(found):
-        raise ConfigurationError(
-            "APPSYNC_LOCAL['CONFLICT'] is LAMBDA, but 'CONFLICT_HANDLER' is missing or no callable. Name a function "
-            "that takes the event of a Lambda conflict handler and returns {'action': 'RESOLVE', 'item': …}, "
-            "{'action': 'REJECT'} or {'action': 'REMOVE'}."
-        )
-    return found  # type: ignore[no-any-return]  # callable() does not say of what

@@ -227,7 +227,7 @@ def test_handler_differs_by_model():
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"conflict": "lambda"}, "'CONFLICT_HANDLER' is missing"),
+    ({"conflict": "lambda"}, r"\['CONFLICT_HANDLER'\] is missing"),
     ({"conflict": "lambda", "CONFLICT_HANDLER": "nowhere.to.be.found"}, "cannot be imported"),
     ({"conflict": "lambda", "CONFLICT_HANDLER": 7}, "no callable"),
     ({"conflict": {"Pots": "automerge"}}, "names 'Pots', which is no model"),

@@ -14,12 +14,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from django.utils.module_loading import import_string
-
 from django_datastore.appsync_local.auth.identity import Identity, Presented
-from django_datastore.appsync_local.calls import call
+from django_datastore.appsync_local.calls import call, load
 from django_datastore.appsync_local.errors import RequestError, unauthorized
-from django_datastore.exceptions import ConfigurationError
 from django_datastore.schema.auth_modes import AWS_LAMBDA
 
 logger = logging.getLogger(__name__)
@@ -30,6 +27,7 @@ TIMEOUT_SECONDS = 10.0
 MAX_TOKEN_LENGTH = 2048
 MAX_CONTEXT_BYTES = 5 * 1024 * 1024
 _REMEMBERED = 1024
+_WANTED = "takes the event of a Lambda authorizer and returns {'isAuthorized': bool}"
 _ARN = re.compile(r"arn:aws[\w-]*:appsync:[^/]*apis/[^/]+/types/(\w+)/fields/(\w+)")
 _NAMES = re.compile(r"(\w+)\.(\w+)")
 
@@ -46,7 +44,7 @@ class LambdaAuthorizer:
         pattern: str | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
-        self._authorizer = _load(authorizer)
+        self._authorizer = load("LAMBDA_AUTHORIZER", authorizer, _WANTED)
         self._now = now
         self._ttl_ms = ttl_seconds * 1000
         self._pattern = re.compile(pattern) if pattern else None
@@ -105,19 +103,6 @@ class LambdaAuthorizer:
     def _broken(why: str) -> RequestError:
         logger.warning("The Lambda authorizer let nobody in: %s.", why, extra={"action": "authorizer_failed"})
         return unauthorized()
-
-
-def _load(authorizer: object) -> Authorizer:
-    try:
-        found = import_string(authorizer) if authorizer and isinstance(authorizer, str) else authorizer
-    except ImportError as exc:
-        raise ConfigurationError(f"APPSYNC_LOCAL['LAMBDA_AUTHORIZER'] cannot be imported: {exc}.") from exc
-    if not callable(found):
-        raise ConfigurationError(
-            "APPSYNC_LOCAL['LAMBDA_AUTHORIZER'] is missing or no callable. Name a function that takes the event of a "
-            "Lambda authorizer and returns {'isAuthorized': bool}."
-        )
-    return found  # type: ignore[no-any-return]  # callable() does not say of what
 
 
 def _request_context(body: bytes) -> dict[str, Any]:
