@@ -32,9 +32,9 @@ class Settings:
     FULL_SYNC_INTERVAL: int = 1440
     """Minutes after which a delta sync becomes a base sync."""
     DELTA_SYNC_SECONDS: int = 600
-    """How often the sweep asks for what changed while a listener is running."""
+    """How often models are asked for what changed while a listener hears of them."""
     POLL_SYNC_SECONDS: int = 15
-    """How often the sweep asks for what changed while no listener is running."""
+    """How often models are asked for what changed while no listener hears of them."""
     MUTATION_BATCH_SIZE: int = 25
     """How many mutations go out in one GraphQL document."""
     MAX_ATTEMPTS: int = 10
@@ -89,6 +89,9 @@ class Settings:
             raise ConfigurationError(
                 f"DATASTORE['MUTATION_BATCH_SIZE'] is {self.MUTATION_BATCH_SIZE!r}; it must be 1 or more."
             )
+        for name in ("POLL_SYNC_SECONDS", "DELTA_SYNC_SECONDS"):
+            if getattr(self, name) <= 0:
+                raise ConfigurationError(f"DATASTORE[{name!r}] is {getattr(self, name)!r}; it must be more than 0.")
         if self.LEASE_SECONDS <= self.REQUEST_TIMEOUT_SECONDS:
             raise ConfigurationError(
                 f"DATASTORE['LEASE_SECONDS'] ({self.LEASE_SECONDS}) must be longer than REQUEST_TIMEOUT_SECONDS "

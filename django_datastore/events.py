@@ -19,7 +19,7 @@ model_unregistered = Signal()
 """A model was unregistered (`model_sync`)."""
 
 network_status = Signal()
-"""AppSync became reachable or unreachable (`active`)."""
+"""AppSync became reachable or unreachable over HTTP (`active`)."""
 subscriptions_established = Signal()
 """Every subscription was acknowledged (`models`)."""
 sync_queries_started = Signal()

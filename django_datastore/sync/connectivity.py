@@ -1,7 +1,7 @@
-"""Are we connected? Going offline and coming online, told to everyone, and whether a listener holds the subscriptions.
+"""Are we connected? Going offline and coming online, told to everyone.
 
-While AppSync cannot be reached nobody sends. After an outage the engine catches up before it sends: edits are then put
-on top of what changed elsewhere meanwhile.
+While AppSync cannot be reached over HTTP nobody sends. After an outage the engine catches up before it sends: edits are
+then put on top of what changed elsewhere meanwhile. A socket is another matter: see `listening`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ import logging
 from functools import partial
 
 from django_datastore import events
-from django_datastore.sync import backoff, lease, reachability
+from django_datastore.sync import backoff, reachability
 
 logger = logging.getLogger(__name__)
 
 _PROBE_CAP_MS = 15_000
 """How long at most until the next look whether AppSync is back."""
-LISTENER = "listener"
-"""The lease of the process that holds the subscriptions."""
 
 
 def is_offline() -> bool:
@@ -25,16 +23,17 @@ def is_offline() -> bool:
     return reachability.is_unreachable()
 
 
-def is_listening() -> bool:
-    """Whether some process holds the subscriptions."""
-    return lease.is_held(LISTENER)
-
-
 def went_offline() -> None:
-    """A request found AppSync unreachable, or a socket was lost."""
+    """A request found AppSync unreachable."""
     if reachability.failed(partial(backoff.delay, cap_ms=_PROBE_CAP_MS)):
         logger.warning("AppSync cannot be reached; what is written waits in the outbox.", extra={"action": "offline"})
         events.send(events.network_status, active=False)
+
+
+def stayed_away() -> None:
+    """After an outage AppSync answers, but to nothing that was asked: the next look comes after a pause."""
+    if is_offline():
+        went_offline()
 
 
 def came_online() -> None:

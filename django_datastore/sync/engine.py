@@ -28,7 +28,7 @@ from django_datastore.introspection import SyncedModel
 from django_datastore.models import Change, ModelMetadata, Setting
 from django_datastore.storage.announcements import announcer
 from django_datastore.storage.transactions import outbox_alias
-from django_datastore.sync import auth_modes, connectivity, lanes, lease, reachability
+from django_datastore.sync import auth_modes, connectivity, lanes, lease, listening, reachability
 from django_datastore.sync.merge_page import Counts
 from django_datastore.sync.processors.mutation import MutationProcessor
 from django_datastore.sync.processors.subscription import SubscriptionProcessor
@@ -94,17 +94,28 @@ class Engine:
         if not reachability.may_probe():
             return False
         try:
-            if connectivity.is_offline() and self.sync_processor.run() is None:
-                return False  # another process is catching up; it announces when it is done
+            if connectivity.is_offline() and not self._is_back():
+                return False
             lanes.recover_expired()
             while self.mutation_processor.run_once():
                 if time.monotonic() >= deadline or not is_running():
                     return True
         except Offline:
             connectivity.went_offline()
-        except SyncError as exc:
-            logger.warning("Could not catch up before sending: %s", exc.message)
         return False
+
+    def _is_back(self) -> bool:
+        """Catch up after an outage; whether there is somebody to send to. Raises `Offline`.
+
+        A model that cannot catch up for reasons of its own holds back nobody's mutations, its own neither.
+        """
+        try:
+            return self.sync_processor.run() is not None  # None: another process is catching up; it announces its end
+        except Offline:
+            raise
+        except SyncError as exc:
+            logger.warning("Could not catch up with everything before sending: %s", exc.message)
+            return not connectivity.is_offline()
 
     def sync(self, syncs: list[SyncedModel] | None = None, *, full: bool = False) -> dict[str, Counts] | None:
         """Ask AppSync for what changed; None if another process does it just now. Raises `SyncError`."""
@@ -115,53 +126,75 @@ class Engine:
             raise
 
     def poll_if_due(self) -> None:
-        """Sync what has not been asked for long enough: rarely while a listener runs, often while none does."""
-        listening = connectivity.is_listening()
-        seconds = self.settings.DELTA_SYNC_SECONDS if listening else self.settings.POLL_SYNC_SECONDS
-        fresh = ModelMetadata.objects.using(outbox_alias()).filter(
-            checked_at__gt=timezone.now() - timedelta(seconds=seconds)
-        )
-        checked = set(fresh.values_list("model", flat=True))
-        due = [sync for sync in registry.all() if sync.label not in checked]
+        """Sync what has not been asked for long enough: rarely what a listener hears, often what nobody does.
+
+        Raises `SyncError` for a model that failed, after the others were synced.
+        """
+        heard, now = listening.current(), timezone.now()
+        checked = dict(ModelMetadata.objects.using(outbox_alias()).values_list("model", "checked_at"))
+        due = []
+        for sync in registry.all():
+            hears = heard.hears(sync.label)
+            seconds = self.settings.DELTA_SYNC_SECONDS if hears else self.settings.POLL_SYNC_SECONDS
+            last = checked.get(sync.label)
+            if last is None or last <= now - timedelta(seconds=seconds):
+                due.append(sync)
         if due and reachability.may_probe():
             with suppress(Offline):
                 self.sync(due)
 
     async def listen(self, *, once: bool = False, announce: Callable[[str], None] = lambda line: None) -> None:
         """Subscribe and merge what arrives, while holding the listener's lease; stand by while another holds it."""
-        held = await self._lease_for_listening(announce)
+        listener = await self._as_listener(announce)
         processor = SubscriptionProcessor(
             self.endpoint,
             self.auth,
             self.documents,
-            owner=self.owner,
+            listener=listener,
             catch_up=sync_to_async(self._catch_up, thread_sensitive=True),
-            renew=held.renew,
+            poll=sync_to_async(self._poll, thread_sensitive=True),
             renew_every_seconds=_LISTENER_LEASE.total_seconds() / 3,
+            look_every_seconds=self.settings.POLL_SYNC_SECONDS,
             announce=announce,
         )
         try:
             await processor.run(once=once)
         finally:
-            await sync_to_async(held.release)()
+            await sync_to_async(listener.release)()
 
-    async def _lease_for_listening(self, announce: Callable[[str], None]) -> lease.Held:
+    async def _as_listener(self, announce: Callable[[str], None]) -> listening.Listener:
         waiting = False
         while True:
-            held = await sync_to_async(lease.acquire)(connectivity.LISTENER, owner=self.owner, duration=_LISTENER_LEASE)
-            if held is not None:
-                return held
+            become = sync_to_async(listening.become_listener)
+            listener = await become(owner=self.owner, duration=_LISTENER_LEASE)
+            if listener is not None:
+                return listener
             if not waiting:
                 announce("standing by: another listener is running")
                 waiting = True
             await asyncio.sleep(2)
 
     def _catch_up(self) -> None:
-        """After the subscriptions are live: ask for what was missed, and get the outbox going."""
+        """After the subscriptions are live: ask for what was missed, and get the outbox going. Raises `Offline`.
+
+        A model that cannot catch up is asked again by polling, and keeps nobody from hearing the others.
+        """
         deadline = time.monotonic() + self.settings.LEASE_SECONDS
-        while self.sync() is None and time.monotonic() < deadline:
-            time.sleep(0.2)
+        try:
+            while self.sync() is None and time.monotonic() < deadline:
+                time.sleep(0.2)
+        except Offline:
+            raise
+        except SyncError as exc:
+            logger.warning("Could not catch up with everything: %s", exc.message, extra={"action": "not_caught_up"})
         announcer.announce()
+
+    def _poll(self) -> None:
+        """What the sweep does where Celery's beat runs, for what the listener does not hear."""
+        try:
+            self.poll_if_due()
+        except SyncError as exc:
+            logger.warning("Polling AppSync failed: %s", exc.message)
 
     def prune(self) -> None:
         """Forget changes nobody will ask for again."""

@@ -22,6 +22,8 @@ from django_datastore.exceptions import ConfigurationError
         ({"ENDPOINT": "https://x/graphql"}, r"DATASTORE\['API_KEY'\] is missing"),
         ({"SYNC_PAGE_SIZE": 5000}, "1 to 1000"),
         ({"MUTATION_BATCH_SIZE": 0}, "1 or more"),
+        ({"POLL_SYNC_SECONDS": 0}, "more than 0"),  # a listener would ask without a pause
+        ({"DELTA_SYNC_SECONDS": -1}, "more than 0"),
         ({"LEASE_SECONDS": 5}, "must be longer than REQUEST_TIMEOUT_SECONDS"),
     ],
 )

@@ -14,7 +14,7 @@ from django_datastore import registry
 from django_datastore.exceptions import DataStoreError, SyncError
 from django_datastore.models import Conflict, ModelMetadata, MutationEvent, RecordMetadata
 from django_datastore.storage.transactions import outbox_alias
-from django_datastore.sync import connectivity, engine
+from django_datastore.sync import connectivity, engine, listening
 
 
 class Command(BaseCommand):
@@ -65,7 +65,7 @@ class Command(BaseCommand):
         events = MutationEvent.objects.using(using)
         self.stdout.write(f"running: {'yes' if engine.is_running() else 'no'}")
         self.stdout.write(f"AppSync: {'unreachable' if connectivity.is_offline() else 'reachable, as far as we know'}")
-        self.stdout.write(f"listener: {'yes' if connectivity.is_listening() else 'no'}")
+        self.stdout.write(f"listener: {_as_words(listening.current())}")
         states = dict(events.values_list("state").annotate(Count("pk")))
         shown = ", ".join(f"{states.get(state, 0)} {label}" for state, label in MutationEvent.State.choices)
         self.stdout.write(f"outbox: {shown}")
@@ -81,6 +81,15 @@ class Command(BaseCommand):
     def _outbox(self, *, limit: int, json: bool, **_: Any) -> None:
         for event in MutationEvent.objects.using(outbox_alias()).order_by("id")[:limit]:
             self.stdout.write(_as_json(event) if json else _as_line(event))
+
+
+def _as_words(heard: listening.Listening) -> str:
+    if not heard.is_running:
+        return "no; changes are polled"
+    if not heard.is_live:
+        return "not live, changes are polled" + (f": {heard.reason}" if heard.reason else "")
+    unheard = ", ".join(sorted(sync.name for sync in registry.all() if sync.label in heard.unheard))
+    return f"live; refused and polled: {unheard}" if unheard else "live"
 
 
 def _as_line(event: MutationEvent) -> str:

@@ -2,30 +2,32 @@
 
     connect ─▶ subscribe to all ─▶ every start_ack ─▶ sync queries ─▶ what arrived meanwhile ─▶ what arrives now
 
-A fresh connection with fresh credentials each time. A subscription AppSync refuses is tried again on its own; the
-models it leaves out are polled by the sweep. Asynchronous; the database is reached through threads.
+A fresh connection with fresh credentials each time. A socket that cannot be opened is tried again, and meanwhile models
+are polled; a subscription AppSync refuses is tried again on its own, and its model is polled. Neither stops what goes
+over HTTP. Asynchronous; the database is reached through threads.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections, connections
 
 from django_datastore import events, registry
 from django_datastore.appsync.auth import Auth
 from django_datastore.appsync.documents import Document, Documents, subscription_field
 from django_datastore.appsync.endpoint import Endpoint
 from django_datastore.appsync.realtime import Message, RealtimeConnection
-from django_datastore.exceptions import SyncError
+from django_datastore.exceptions import Offline, SyncError
 from django_datastore.introspection import SyncedModel
-from django_datastore.predicates import graphql
-from django_datastore.sync import backoff, connectivity, merger
+from django_datastore.sync import backoff, expressions, merger
+from django_datastore.sync.listening import Listener
 from django_datastore.types import Operation, WireRecord
 
 logger = logging.getLogger(__name__)
@@ -34,9 +36,9 @@ _BATCH = 500
 _QUEUE_SIZE = 20_000
 """Messages that may wait while the sync queries run; beyond that the socket itself waits."""
 _RECONNECT_CAP_MS = 5_000
-_RETRY_SUBSCRIPTION_SECONDS = 30.0
 
-CatchUp = Callable[[], Awaitable[None]]
+Wanted = tuple[SyncedModel, Operation]
+"""A subscription."""
 T = TypeVar("T")
 
 
@@ -49,41 +51,52 @@ class SubscriptionProcessor:
         auth: Callable[[], Auth],
         documents: Documents,
         *,
-        owner: str,
-        catch_up: CatchUp,
-        renew: Callable[[], None] = lambda: None,
+        listener: Listener,
+        catch_up: Callable[[], Awaitable[None]],
+        poll: Callable[[], Awaitable[None]],
         renew_every_seconds: float = 10.0,
+        look_every_seconds: float = 15.0,
         announce: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._endpoint = endpoint
         self._auth = auth
         self._documents = documents
-        self._owner = owner
+        self._listener = listener
         self._catch_up = catch_up
-        self._renew = renew
+        self._poll = poll
         self._renew_every_seconds = renew_every_seconds
+        self._look_every_seconds = look_every_seconds
         self._announce = announce
         self._failures = 0
+        self._last_reason = ""
 
     async def run(self, *, once: bool = False) -> None:
         """Listen until cancelled, reconnecting as often as it takes. `once`: return when live and caught up.
 
         Raises `LeaseLost` if another process took the listener's lease over.
         """
+        await _side_by_side(self._reconnect(once=once), self._keep_lease())
+
+    async def _reconnect(self, *, once: bool) -> None:
         while True:
             try:
-                await self._listen(once=once)
-                return
-            except (SyncError, OperationalError) as exc:  # a deadlock, a lock not got, a database that restarts
-                self._failures += 1
-                pause = backoff.delay(self._failures, cap_ms=_RECONNECT_CAP_MS).total_seconds()
-                reason = exc.message if isinstance(exc, SyncError) else f"the database failed: {exc}"
-                logger.warning("The line to AppSync is lost: %s", reason, extra={"action": "disconnected"})
-                self._announce(f"disconnected: {reason}")
-                with suppress(OperationalError):
-                    await _in_thread(connectivity.went_offline)
-                    await _in_thread(self._renew)
-                await asyncio.sleep(pause)
+                return await self._listen(once=once)
+            except SyncError as exc:
+                await self._lost(exc.message)
+            except (OperationalError, InterfaceError) as exc:  # a deadlock, a lock not got, a database that restarts
+                await self._lost(f"the database failed: {exc}")
+            await asyncio.sleep(backoff.delay(self._failures, cap_ms=_RECONNECT_CAP_MS).total_seconds())
+
+    async def _lost(self, reason: str) -> None:
+        """Tell that nothing is heard, and ask for changes as where nobody listens."""
+        self._failures += 1
+        level = logging.DEBUG if reason == self._last_reason else logging.WARNING  # the story in one line, not in 1,000
+        logger.log(level, "The line to AppSync is lost: %s", reason, extra={"action": "disconnected"})
+        self._last_reason = reason
+        self._announce(f"disconnected: {reason}")
+        with suppress(OperationalError, InterfaceError):
+            await _in_thread(lambda: self._listener.was_lost(reason))
+            await self._poll()
 
     async def _listen(self, *, once: bool) -> None:
         syncs = registry.in_topological_order()
@@ -91,68 +104,69 @@ class SubscriptionProcessor:
             refused = await self._subscribe(connection, [(sync, op) for sync in syncs for op in Operation])
             events.send(events.subscriptions_established, models=[sync.name for sync in syncs])
             await self._catch_up()
-            self._failures = 0
+            await self._tell_live(refused)
+            self._failures, self._last_reason = 0, ""
             events.send(events.ready)
             self._announce("live")
-            if once:
-                return
-            await self._stay(connection, refused)
+            if not once:
+                await _side_by_side(self._merge_all(connection), self._look_after(connection, refused))
 
-    async def _stay(self, connection: RealtimeConnection, refused: list[tuple[SyncedModel, Operation]]) -> None:
-        """Merge what arrives until the stream ends; raises what ended it."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                merging = group.create_task(self._merge_all(connection))
-                chores = [group.create_task(self._keep_lease()), group.create_task(self._persist(connection, refused))]
-                merging.add_done_callback(lambda _: [task.cancel() for task in chores])
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from failures  # the first failure cancels the others
+    async def _tell_live(self, refused: Sequence[Wanted]) -> None:
+        await _in_thread(lambda: self._listener.went_live([sync.label for sync, _ in refused]))
 
     async def _subscribe(
-        self, connection: RealtimeConnection, wanted: Sequence[tuple[SyncedModel, Operation]]
-    ) -> list[tuple[SyncedModel, Operation]]:
-        """Subscribe to all at once; returns those AppSync refused, each for itself."""
-        documents = [await self._document(sync, operation) for sync, operation in wanted]
+        self, connection: RealtimeConnection, wanted: Sequence[Wanted], *, level: int = logging.WARNING
+    ) -> list[Wanted]:
+        """Subscribe to all at once; returns those that failed, each for itself. Raises `Offline` on a lost line."""
+        documents = [await _in_thread(partial(self._document, *pair)) for pair in wanted]
         outcomes = await asyncio.gather(
-            *(
-                connection.subscribe(*document, operation=operation, model=sync.name)
-                for (sync, operation), document in zip(wanted, documents, strict=True)
-            ),
+            *(_subscribed(connection, *pair, document) for pair, document in zip(wanted, documents, strict=True)),
             return_exceptions=True,
         )
         refused = []
         for pair, outcome in zip(wanted, outcomes, strict=True):
-            if isinstance(outcome, SyncError):
-                logger.warning(
-                    "AppSync refuses a subscription: %s", outcome.message, extra={"action": "not_subscribed"}
-                )
+            if isinstance(outcome, SyncError) and not isinstance(outcome, Offline):
+                logger.log(level, "A subscription failed: %s", outcome.message, extra={"action": "not_subscribed"})
                 refused.append(pair)
             elif isinstance(outcome, BaseException):
                 raise outcome
         return refused
 
-    async def _document(self, sync: SyncedModel, operation: Operation) -> Document:
-        predicate = await _in_thread(lambda: sync.sync_predicate)
-        wire_filter = graphql.to_filter(predicate, sync) if predicate is not None else None
-        return self._documents.subscription(operation, sync.schema, filter=wire_filter)
+    def _document(self, sync: SyncedModel, operation: Operation) -> Document | SyncError:
+        try:
+            return self._documents.subscription(operation, sync.schema, filter=expressions.wire_filter(sync))
+        except SyncError as exc:
+            return exc
 
-    async def _persist(self, connection: RealtimeConnection, refused: list[tuple[SyncedModel, Operation]]) -> None:
-        """Try refused subscriptions again from time to time, and catch up when one succeeds."""
-        while refused:
-            await asyncio.sleep(_RETRY_SUBSCRIPTION_SECONDS)
-            still = await self._subscribe(connection, refused)
-            if len(still) < len(refused):
-                await self._catch_up()
-            refused = still
+    async def _look_after(self, connection: RealtimeConnection, refused: list[Wanted]) -> None:
+        """From time to time: try again what was refused, and ask for what no subscription brings."""
+        while True:
+            await asyncio.sleep(self._look_every_seconds)
+            if refused:
+                still = await self._subscribe(connection, refused, level=logging.DEBUG)
+                if len(still) < len(refused):
+                    await self._catch_up()
+                    await self._tell_live(still)
+                refused = still
+            await self._poll()
 
     async def _keep_lease(self) -> None:
         while True:
             await asyncio.sleep(self._renew_every_seconds)
-            await _in_thread(self._renew)
+            with suppress(OperationalError, InterfaceError):
+                await _beside(self._listener.renew)
 
     async def _merge_all(self, connection: RealtimeConnection) -> None:
         async for batch in _batches(connection.messages(), _BATCH):
             await _in_thread(lambda batch=batch: _merge(batch))  # type: ignore[misc]
+
+
+async def _subscribed(
+    connection: RealtimeConnection, sync: SyncedModel, operation: Operation, document: Document | SyncError
+) -> None:
+    if isinstance(document, SyncError):
+        raise document
+    await connection.subscribe(*document, operation=operation, model=sync.name)
 
 
 def _merge(batch: Sequence[Message]) -> None:
@@ -209,3 +223,26 @@ async def _in_thread(call: Callable[[], T]) -> T:
         return call()
 
     return await sync_to_async(run, thread_sensitive=True)()
+
+
+async def _beside(call: Callable[[], None]) -> None:
+    """Call it in a thread and a connection of its own, since the other thread may be busy with a long sync."""
+
+    def run() -> None:
+        try:
+            call()
+        finally:
+            connections.close_all()
+
+    await sync_to_async(run, thread_sensitive=False)()
+
+
+async def _side_by_side(work: Coroutine[Any, Any, None], chore: Coroutine[Any, Any, None]) -> None:
+    """Do the work, and the chore for as long as that takes. Raises what either raises; that ends the other."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            doing = group.create_task(chore)
+            await work
+            doing.cancel()
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from failures  # the first failure cancels the other

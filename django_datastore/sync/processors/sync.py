@@ -20,12 +20,11 @@ from django_datastore.appsync.client import AppSyncClient
 from django_datastore.appsync.documents import Documents, sync_field
 from django_datastore.appsync.verdicts import is_too_large
 from django_datastore.conf import Settings
-from django_datastore.exceptions import ServerError, SyncError, TransientError, Unauthorized
+from django_datastore.exceptions import Offline, ServerError, SyncError, TransientError, Unauthorized
 from django_datastore.introspection import SyncedModel
 from django_datastore.models import ModelMetadata
-from django_datastore.predicates import graphql
 from django_datastore.storage.transactions import outbox_alias, write_transaction
-from django_datastore.sync import connectivity, lease, merger
+from django_datastore.sync import connectivity, expressions, lease, merger
 from django_datastore.sync.lease import Held
 from django_datastore.sync.merge_page import Counts
 from django_datastore.types import ProcessName, WireRecord
@@ -33,6 +32,7 @@ from django_datastore.types import ProcessName, WireRecord
 logger = logging.getLogger(__name__)
 
 LEASE = "sync"
+_EMPTIEST_QUERY = "query { __typename }"
 _OVERLAP_MS = 2_000
 """A delta sync looks this far behind the last one: a mutation under way then may have got an older stamp."""
 
@@ -85,8 +85,8 @@ class SyncProcessor:
     def run(self, syncs: Iterable[SyncedModel] | None = None, *, full: bool = False) -> dict[str, Counts] | None:
         """Sync models (all by default), parents first. None if another process is syncing just now.
 
-        `full` asks for a base sync. A model that fails is reported in its `ModelMetadata.last_error`, and the others go
-        on; then the first error is raised. `Offline` ends the run at once.
+        `full` asks for a base sync. A model that fails, in whatever way, is reported in its `ModelMetadata.last_error`,
+        and the others go on; then the first error is raised. Only `Offline` ends the run at once.
         """
         held = lease.acquire(LEASE, owner=self._owner, duration=self._lease_duration)
         if held is None:
@@ -103,23 +103,34 @@ class SyncProcessor:
         for sync in syncs:
             try:
                 done[sync.label] = self._sync_model(sync, held, full=full)
-            except TransientError:
+            except Offline:
                 raise
             except SyncError as exc:
-                logger.warning("Sync of %s failed: %s", sync.label, exc.message, extra={"action": "sync_failed"})
-                ModelMetadata.objects.using(outbox_alias()).filter(pk=sync.label).update(last_error=exc.message)
+                _report(sync, exc)
                 failed.append(exc)
         for sync in syncs:
             merger.retry_holds(sync)
-        connectivity.came_online()
+        if done or not failed or self._answers():
+            connectivity.came_online()
+        else:
+            connectivity.stayed_away()
         events.send(events.sync_queries_ready)
         if failed:
             raise failed[0]
         return done
 
+    def _answers(self) -> bool:
+        """Where no model was synced: whether AppSync answers at all. Raises `Offline`."""
+        try:
+            self._client.execute(_EMPTIEST_QUERY, process=ProcessName.SYNC)
+        except Offline:
+            raise
+        except SyncError as exc:
+            return not isinstance(exc, TransientError)  # a refusal is an answer, too
+        return True
+
     def _sync_model(self, sync: SyncedModel, held: Held, *, full: bool) -> Counts:
-        predicate = sync.sync_predicate
-        wire_filter = graphql.to_filter(predicate, sync) if predicate is not None else None
+        wire_filter = expressions.wire_filter(sync)
         metadata, page = self._open(sync, wire_filter, full=full)
         counts = Counts()
         while True:
@@ -225,6 +236,12 @@ class SyncProcessor:
     @staticmethod
     def _save(metadata: ModelMetadata, *names: str) -> None:
         metadata.save(using=outbox_alias(), update_fields=names)
+
+
+def _report(sync: SyncedModel, error: SyncError) -> None:
+    logger.warning("Sync of %s failed: %s", sync.label, error.message, extra={"action": "sync_failed"})
+    rows = ModelMetadata.objects.using(outbox_alias())
+    rows.update_or_create(model=sync.label, defaults={"last_error": error.message})
 
 
 def _text(value: Any) -> str:
