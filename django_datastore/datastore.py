@@ -15,13 +15,12 @@ from django.db.models import Q, QuerySet
 from django_datastore import registry
 from django_datastore.exceptions import ConditionFailed, InvalidPredicate
 from django_datastore.introspection import SyncedModel
-from django_datastore.models import Conflict, ModelMetadata, MutationEvent, RecordMetadata
 from django_datastore.observe import hub
 from django_datastore.predicates import graphql
 from django_datastore.predicates.sort import parse
 from django_datastore.storage import messages
 from django_datastore.storage.transactions import outbox_alias, write_transaction
-from django_datastore.sync import engine
+from django_datastore.sync import clearing, engine
 from django_datastore.sync.merge_page import Counts
 from django_datastore.types import WireRecord
 
@@ -116,18 +115,14 @@ class DataStore:
         return engine.current().sync([registry.get(model) for model in models] if models else None, full=full)
 
     @staticmethod
-    def clear() -> None:
-        """Empty the local tables of all registered models, the outbox with what was not sent, and the sync state.
+    def clear(*, force: bool = False) -> None:
+        """Empty the local tables of all registered models, and the sync state; columns that are not synced go, too.
 
-        The server keeps its records; the next sync is a base sync. Raises `ProtectedError` and `IntegrityError` if rows
-        of other models hang on the ones to be removed.
+        The server keeps its records; the next sync is a base sync. Raises `UnsentMutations` if anything would be lost
+        that AppSync does not have; with `force` the outbox is emptied, too. Raises `ProtectedError` and
+        `IntegrityError` if rows of other models hang on the ones to be removed. Then nothing is cleared.
         """
-        using = outbox_alias()
-        with write_transaction(using), messages.acting_as_sync():
-            for sync in reversed(registry.in_topological_order()):
-                models.QuerySet(sync.model, using=using).delete()
-            for table in (MutationEvent, RecordMetadata, ModelMetadata, Conflict):
-                table._base_manager.using(using).all().delete()
+        clearing.clear(force=force)
 
     @staticmethod
     async def asave(instance: M, condition: Q | None = None) -> M:
@@ -157,9 +152,9 @@ class DataStore:
         return await sync_to_async(DataStore.sync)(models, full=full)
 
     @staticmethod
-    async def aclear() -> None:
+    async def aclear(*, force: bool = False) -> None:
         """`clear` for async code."""
-        await sync_to_async(DataStore.clear)()
+        await sync_to_async(DataStore.clear)(force=force)
 
     @staticmethod
     async def aquery(model: type[M], predicate: Q | None = None, **options: Any) -> list[M]:

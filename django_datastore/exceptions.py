@@ -43,6 +43,17 @@ class NotRunning(DataStoreError):
     """DataStore was stopped; `DataStore.start()` or `manage.py datastore start` starts it."""
 
 
+class UnsentMutations(DataStoreError):
+    """`clear` would lose what AppSync does not have. Send it, or say `force`. The counts are by wire name."""
+
+    def __init__(self, message: str, *, unsent: dict[str, int], never_sent: dict[str, int]) -> None:
+        super().__init__(message)
+        self.unsent = unsent
+        """Mutations in the outbox, parked ones too."""
+        self.never_sent = never_sent
+        """Rows that never were in the outbox."""
+
+
 class LeaseLost(DataStoreError):
     """Another worker took the lease over. What this one did after that point must not be stored."""
 

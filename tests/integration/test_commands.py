@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import signal
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -92,6 +93,27 @@ def test_listen_once_catches_up_and_ends(site: Engine, appsync: LocalServer) -> 
     appsync.execute('mutation { createPost(input: {title: "T"}) { id } }')
     assert "listener: live" in run("datastore_listen", "--once")
     assert Post.objects.get().title == "T"
+
+
+def test_clear_refuses_to_lose_unsent_mutations_without_force(site: Engine, appsync: LocalServer) -> None:
+    Post.objects.create(title="T")
+    with pytest.raises(CommandError, match=r"would lose 1 mutations .*\(Post: 1\).*--force"):
+        run("datastore", "clear", "--no-input")
+    assert (Post.objects.count(), MutationEvent.objects.count()) == (1, 1)
+    assert run("datastore", "clear", "--no-input", "--force") == "cleared; the next sync is a base sync\n"
+    assert (Post.objects.count(), MutationEvent.objects.count()) == (0, 0)
+
+
+@pytest.mark.parametrize(("answer", "left"), [("yes", 0), ("", 1), ("y", 1)])
+def test_clear_asks_first(
+    site: Engine, appsync: LocalServer, monkeypatch: pytest.MonkeyPatch, answer: str, left: int
+) -> None:
+    Post.objects.create(title="T")
+    site.drain()
+    monkeypatch.setattr("builtins.input", lambda question: answer)
+    with nullcontext() if answer == "yes" else pytest.raises(CommandError, match="Nothing was cleared"):
+        run("datastore", "clear")
+    assert Post.objects.count() == left
 
 
 @pytest.mark.django_db(transaction=True)

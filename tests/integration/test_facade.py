@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from django_datastore import DataStore, registry
 from django_datastore.appsync_local.server import LocalServer
-from django_datastore.exceptions import ConditionFailed, InvalidPredicate
-from django_datastore.models import MutationEvent, RecordMetadata
+from django_datastore.exceptions import ConditionFailed, InvalidPredicate, UnsentMutations
+from django_datastore.models import MutationEvent, MutationReference, RecordMetadata
+from django_datastore.storage import messages
 from django_datastore.sync import merger
 from django_datastore.sync.engine import Engine
 from testproject.blog.models import Blog, Post
@@ -67,12 +70,67 @@ def test_query_sorts_and_pages() -> None:
 def test_clear_empties_local_tables_without_telling_appsync(site: Engine, appsync: LocalServer) -> None:
     Post.objects.create(title="T", blog=Blog.objects.create(name="B"))
     site.drain()
-    Post.objects.create(title="unsent")
     DataStore.clear()
     assert not Post.objects.exists()
-    assert not MutationEvent.objects.exists()
     DataStore.sync()
     assert [post.title for post in Post.objects.all()] == ["T"]
+    assert not MutationEvent.objects.exists()
+
+
+def test_clear_refuses_to_lose_unsent_mutations_and_says_which(site: Engine, appsync: LocalServer) -> None:
+    sent = Post.objects.create(title="sent")
+    site.drain()
+    sent.title = "edited"
+    sent.save()
+    Post.objects.create(title="unsent", blog=Blog.objects.create(name="parked"))
+    MutationEvent.objects.filter(model="blog.blog").update(state=MutationEvent.State.PARKED)
+    with pytest.raises(UnsentMutations, match=r"3 mutations .*\(Blog: 1, Post: 2\).*force=True") as refusal:
+        DataStore.clear()
+    assert refusal.value.unsent == {"Blog": 1, "Post": 2}
+    assert (Post.objects.count(), Blog.objects.count(), MutationEvent.objects.count()) == (2, 1, 3)
+    assert RecordMetadata.objects.exists()
+    with pytest.raises(UnsentMutations):
+        async_to_sync(DataStore.aclear)()
+
+
+def test_clear_refuses_to_lose_rows_that_were_never_sent(site: Engine, appsync: LocalServer) -> None:
+    Post.objects.create(title="sent")
+    site.drain()
+    with messages.acting_as_sync():  # as rows that were there before the model was registered
+        Post.objects.bulk_create([Post(title=f"old {number}") for number in range(1001)])
+    with pytest.raises(UnsentMutations, match=r"would lose 1001 rows it was never told of \(Post: 1001\)") as refusal:
+        DataStore.clear()
+    assert (refusal.value.unsent, refusal.value.never_sent) == ({}, {"Post": 1001})
+    assert Post.objects.count() == 1002
+
+
+def test_clear_refuses_what_is_written_while_it_clears(
+    site: Engine, appsync: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Post.objects.create(title="sent")
+    site.drain()
+    delete = QuerySet.delete
+
+    def write_and_delete(rows: QuerySet[Any]) -> Any:
+        done = delete(rows)
+        if rows.model is Post:
+            MutationEvent.objects.create(model="blog.post", record_key='["late"]', operation="create")
+        return done
+
+    monkeypatch.setattr(QuerySet, "delete", write_and_delete)
+    with pytest.raises(UnsentMutations):
+        DataStore.clear()
+    monkeypatch.undo()
+    assert Post.objects.count() == 1
+
+
+@pytest.mark.parametrize("clear", [DataStore.clear, async_to_sync(DataStore.aclear)], ids=["clear", "aclear"])
+def test_clear_by_force_loses_what_was_not_sent(site: Engine, appsync: LocalServer, clear: Callable[..., None]) -> None:
+    Post.objects.create(title="unsent", blog=Blog.objects.create(name="unsent"))
+    clear(force=True)
+    assert not Post.objects.exists()
+    assert not MutationEvent.objects.exists()
+    assert not MutationReference.objects.exists()
 
 
 def test_observe_query_follows_local_writes_and_merges() -> None:

@@ -1,4 +1,4 @@
-"""`manage.py datastore start|stop|sync|status|outbox`."""
+"""`manage.py datastore start|stop|clear|sync|status|outbox`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from django.db.models import Count
 from django.utils import timezone
 
 from django_datastore import registry
+from django_datastore.datastore import DataStore
 from django_datastore.exceptions import DataStoreError, SyncError
 from django_datastore.models import Conflict, ModelMetadata, MutationEvent, RecordMetadata
 from django_datastore.storage.transactions import outbox_alias
@@ -20,13 +21,18 @@ from django_datastore.sync import connectivity, engine, listening
 class Command(BaseCommand):
     """See `help`."""
 
-    help = "Starts, stops, syncs and shows DataStore."
+    help = "Starts, stops, clears, syncs and shows DataStore."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Adds the subcommands."""
         actions = parser.add_subparsers(dest="action", required=True)
         actions.add_parser("start", help="let the processors of all processes work")
         actions.add_parser("stop", help="let them rest; what is written waits in the outbox")
+        clear = actions.add_parser("clear", help="empty the local tables of all registered models, and the sync state")
+        clear.add_argument("--force", action="store_true", help="lose what AppSync does not have, the outbox included")
+        clear.add_argument(
+            "--no-input", action="store_false", dest="interactive", help="do not ask whether it is meant"
+        )
         sync = actions.add_parser("sync", help="ask AppSync for what changed, now, in this process")
         sync.add_argument("models", nargs="*", help="wire names or labels; all registered models by default")
         sync.add_argument("--full", action="store_true", help="a base sync: every record, and rows gone remotely go")
@@ -51,6 +57,14 @@ class Command(BaseCommand):
     def _stop(self, **_: Any) -> None:
         engine.stop()
         self.stdout.write("stopped; what is written waits in the outbox")
+
+    def _clear(self, *, force: bool, interactive: bool, **_: Any) -> None:
+        names = ", ".join(sync.name for sync in registry.all())
+        question = f"This empties the local tables of {names}. AppSync keeps its records. Type 'yes' to go on: "
+        if interactive and input(question) != "yes":
+            raise CommandError("Nothing was cleared.")
+        DataStore.clear(force=force)
+        self.stdout.write("cleared; the next sync is a base sync")
 
     def _sync(self, *, models: list[str], full: bool, **_: Any) -> None:
         wanted = [registry.get(name) for name in models] or None
