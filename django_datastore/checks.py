@@ -4,7 +4,7 @@
 |---|---|
 | E001 | auto-increment key |
 | E002 | field AppSync has no type for |
-| E003 | the registration names a field that does not exist |
+| E003 | (no more: a registration that names a field that does not exist is refused at once) |
 | E004 | the model lies on another database than the outbox |
 | E005 | foreign key to a model that is not registered |
 | E006 | model without a table of its own |
@@ -12,22 +12,28 @@
 | E008 | two models with the same wire name |
 | E009 | unusable settings |
 | E010 | foreign key to a field that is not the key |
+| E011 | type AppSync does not have |
+| E012 | sync expression that AppSync cannot filter by |
 | W001 | required field that is not synced |
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.apps import AppConfig
 from django.core import checks
 from django.db import router
+from django.db.models import Q
 
 from django_datastore import conf, registry
-from django_datastore.exceptions import ConfigurationError, SchemaError
+from django_datastore.exceptions import ConfigurationError, InvalidPredicate, SchemaError
 from django_datastore.introspection import Problem, SyncedModel
 from django_datastore.models import MutationEvent
+from django_datastore.predicates import graphql
+from django_datastore.schema import naming
+from django_datastore.schema.scalars import SCALARS
 
 
 def register_checks() -> None:
@@ -66,9 +72,35 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
 
 def _introspection_problems(sync: SyncedModel) -> list[Problem]:
     try:
-        return list(sync.problems)
+        return [*sync.problems, *_type_problems(sync), *_expression_problems(sync)]
     except SchemaError as exc:
         return [Problem("E002", str(exc), "Mend `types` of the registration.")]
+
+
+def _type_problems(sync: SyncedModel) -> Iterator[Problem]:
+    known = sorted({*SCALARS, *registry.as_schema().enums})
+    for name, text in sync.declarations.types.items():
+        bare = text.strip("[]!")
+        if bare not in known:
+            yield Problem(
+                "E011",
+                f"types of the registration of {sync.model._meta.label} gives {name!r} the type {bare!r}, which is no "
+                "scalar of AppSync and no enum of a registered model.",
+                naming.did_you_mean(bare, known).strip() or f"Types: {', '.join(known)}.",
+            )
+
+
+def _expression_problems(sync: SyncedModel) -> Iterator[Problem]:
+    if not isinstance(sync.sync_expression, Q):
+        return  # what a method returns is seen when it is asked
+    try:
+        graphql.to_filter(sync.sync_expression, sync)
+    except InvalidPredicate as exc:
+        yield Problem(
+            "E012",
+            f"The sync_expression of {sync.model._meta.label} cannot be asked for: {exc}",
+            "Use synced fields and lookups that AppSync's filters have.",
+        )
 
 
 def _database_problems(sync: SyncedModel) -> list[Problem]:

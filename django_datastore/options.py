@@ -7,14 +7,16 @@ from typing import ClassVar
 
 from django.db import models
 
-from django_datastore.introspection import Declarations, SyncedModel
+from django_datastore.exceptions import ConfigurationError
+from django_datastore.introspection import Declarations, SyncedModel, complaints
 
 
 class ModelSync(SyncedModel):
     """How one model is synced. Subclass it and register the subclass.
 
     Hooks to override: `sync_expression` (a `Q`, or a method that returns one), `observable_by(user)`,
-    `resolve_conflict(conflict)`.
+    `resolve_conflict(conflict)`. Methods of your own are welcome, values whose names start with an underscore, too.
+    Anything else raises `ConfigurationError` when the model is registered: it may be a misspelt `exclude`.
     """
 
     fields: ClassVar[Sequence[str] | None] = None
@@ -37,6 +39,10 @@ class ModelSync(SyncedModel):
     def __init__(
         self, model: type[models.Model], *, related: Callable[[type[models.Model]], SyncedModel | None] | None = None
     ) -> None:
+        if found := complaints(type(self), ModelSync, model):
+            raise ConfigurationError(
+                f"Cannot register {model._meta.label!r} as {type(self).__name__} says: {' '.join(found)}"
+            )
         declarations = Declarations(
             fields=self.fields,
             exclude=self.exclude,

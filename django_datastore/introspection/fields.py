@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
 from django_datastore.exceptions import SchemaError
+from django_datastore.introspection.declarations import Declarations
 from django_datastore.introspection.values import AnyField, FieldBinding
 from django_datastore.schema import naming
 from django_datastore.schema.types import Association, ConnectionType, EnumSchema, FieldKind, FieldSchema
@@ -48,20 +49,6 @@ class Problem:
     hint: str
 
 
-@dataclass(frozen=True)
-class Declarations:
-    """What a registration says about names and fields."""
-
-    fields: Sequence[str] | None = None
-    exclude: Sequence[str] = ()
-    names: Mapping[str, str] = field(default_factory=dict)
-    types: Mapping[str, str] = field(default_factory=dict)
-    read_only: Sequence[str] = ()
-    timestamps: Mapping[str, str | None] | None = field(default_factory=dict)
-    model_name: str | None = None
-    plural_name: str | None = None
-
-
 class Introspection:
     """Walks a model once and collects wire fields, bindings, enums and problems."""
 
@@ -80,7 +67,6 @@ class Introspection:
         self.enums: list[EnumSchema] = []
         self.problems: list[Problem] = []
         self._check_model()
-        self._check_declared_names()
         for item in self._chosen_fields():
             self._add(item)
         self._check_wire_names()
@@ -104,24 +90,6 @@ class Introspection:
                     "Give it a key made by the client: "
                     "id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False), or a text key.",
                 )
-
-    def _check_declared_names(self) -> None:
-        known = {item.name for item in self.model._meta.get_fields()}
-        declared = {
-            "fields": self.declarations.fields or (),
-            "exclude": self.declarations.exclude,
-            "names": self.declarations.names,
-            "types": self.declarations.types,
-            "read_only": self.declarations.read_only,
-        }
-        for option, names in declared.items():
-            for name in names:
-                if name not in known:
-                    self._problem(
-                        "E003",
-                        f"{option} of the registration of {self.label} names {name!r}, which is no field of the model.",
-                        f"Its fields: {', '.join(sorted(known))}.",
-                    )
 
     def _chosen_fields(self) -> Iterator[AnyField]:
         meta = self.model._meta

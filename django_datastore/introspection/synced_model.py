@@ -11,7 +11,8 @@ from django.db import models
 from django.db.models import Q
 
 from django_datastore.exceptions import InvalidPredicate
-from django_datastore.introspection.fields import Declarations, Introspection, Problem
+from django_datastore.introspection.declarations import Declarations
+from django_datastore.introspection.fields import Introspection, Problem
 from django_datastore.introspection.values import FieldBinding
 from django_datastore.schema import naming
 from django_datastore.schema.types import EnumSchema, ModelSchema

@@ -35,9 +35,12 @@ def lower_first(name: str) -> str:
     return name[:1].lower() + name[1:]
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """` Did you mean 'String'?`, with its leading space, or nothing if no known name is near."""
-    near = difflib.get_close_matches(name, sorted(known), n=1)
+def did_you_mean(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """` Did you mean 'String'?`, with its leading space, or nothing if no known name is near, in capitals or not."""
+    names = sorted(known)
+    spelled = {item.lower(): item for item in names}
+    near = difflib.get_close_matches(name, names, n=1, cutoff=cutoff)
+    near = near or [spelled[item] for item in difflib.get_close_matches(name.lower(), spelled, n=1, cutoff=cutoff)]
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
