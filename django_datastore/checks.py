@@ -15,6 +15,7 @@
 | E011 | type AppSync does not have |
 | E012 | sync expression that AppSync cannot filter by |
 | W001 | required field that is not synced |
+| W002 | endpoint without TLS that is not on this machine |
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from django.db import router
 from django.db.models import Q
 
 from django_datastore import conf, registry
+from django_datastore.appsync.endpoint import Endpoint
 from django_datastore.exceptions import ConfigurationError, InvalidPredicate, SchemaError
 from django_datastore.introspection import Problem, SyncedModel
 from django_datastore.models import MutationEvent
@@ -64,10 +66,20 @@ def check_models(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> li
 def check_settings(**_: Any) -> list[checks.CheckMessage]:
     """`DATASTORE` can be used."""
     try:
-        conf.current()
+        settings = conf.current()
+        endpoint = Endpoint.parse(settings.ENDPOINT) if settings.ENDPOINT else None
     except ConfigurationError as exc:
         return [checks.Error(str(exc), hint="See the settings reference.", id="django_datastore.E009")]
-    return []
+    if endpoint is None or not endpoint.is_open_to_all:
+        return []
+    return [
+        checks.Warning(
+            f"DATASTORE['ENDPOINT'] is {endpoint.http_url!r}: without TLS everybody on the way can read the API key and "
+            "all records.",
+            hint="Use https://. On a network you trust: SILENCED_SYSTEM_CHECKS = ['django_datastore.W002'].",
+            id="django_datastore.W002",
+        )
+    ]
 
 
 def _introspection_problems(sync: SyncedModel) -> list[Problem]:

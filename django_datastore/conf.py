@@ -21,10 +21,8 @@ class Settings:
 
     ENDPOINT: str | None = None
     """The API's GraphQL URL. Without it everything stays local and the outbox keeps what is written."""
-    REGION: str | None = None
-    """The AWS region of the API. Only auth modes that sign requests need it."""
     AUTH_MODE: str = AuthMode.API_KEY
-    """How requests prove who they are."""
+    """How requests prove who they are: with an API key, so far."""
     API_KEY: str | None = None
     """The key for auth mode `API_KEY`."""
     SYNC_PAGE_SIZE: int = 1000
@@ -68,7 +66,9 @@ class Settings:
         return found
 
     def validate(self) -> None:
-        """Raises `ConfigurationError` for values that cannot work together."""
+        """Raises `ConfigurationError` for values of the wrong kind, and for those that cannot work together."""
+        for item in fields(self):
+            _require_kind(item.name, getattr(self, item.name), item.default)
         modes = [str(mode) for mode in AuthMode]
         if self.AUTH_MODE not in modes:
             near = difflib.get_close_matches(str(self.AUTH_MODE).upper(), modes, n=1, cutoff=0.3)
@@ -106,6 +106,20 @@ class Settings:
                 "'https://….appsync-api.eu-west-1.amazonaws.com/graphql', or to what `manage.py appsync_local` prints."
             )
         return self.ENDPOINT
+
+
+def _require_kind(name: str, value: object, default: object) -> None:
+    """A value must be of its default's kind: a number for a number, else a text or None."""
+    match default:
+        case int():
+            is_right, kind = isinstance(value, int) and not isinstance(value, bool), "a whole number"
+        case float():
+            is_right, kind = isinstance(value, int | float) and not isinstance(value, bool), "a number"
+        case _:
+            is_right, kind = value is None or isinstance(value, str), "a text"
+    if not is_right:
+        shown = "…" if name == "API_KEY" else repr(value)
+        raise ConfigurationError(f"DATASTORE[{name!r}] is {shown}; it must be {kind}.")
 
 
 def current() -> Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from typing import NoReturn
@@ -40,6 +41,20 @@ class Endpoint:
         parts, host = _checked(url)
         http_url = urlunsplit((parts.scheme, host, parts.path, "", ""))
         return cls(http_url=http_url, realtime_url=_realtime_url(parts, host), host=host)
+
+    @property
+    def is_open_to_all(self) -> bool:
+        """Whether what is sent can be read on the way: there is no TLS, and it may leave this machine."""
+        name = urlsplit(self.http_url).hostname or ""
+        return self.http_url.startswith("http://") and not _stays_here(name)
+
+
+def _stays_here(name: str) -> bool:
+    """Whether a host is this machine, or has a name that no public network knows."""
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return "." not in name.rstrip(".") or name.rstrip(".").endswith((".localhost", ".test"))
 
 
 def _checked(url: str) -> tuple[SplitResult, str]:
