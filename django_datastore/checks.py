@@ -74,7 +74,7 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
         return []
     return [
         checks.Warning(
-            f"DATASTORE['ENDPOINT'] is {endpoint.http_url!r}: without TLS everybody on the way can read the API key and "
+            f"DATASTORE['ENDPOINT'] is {endpoint.http_url!r}: without TLS all on the way can read the API key and "
             "all records.",
             hint="Use https://. On a network you trust: SILENCED_SYSTEM_CHECKS = ['django_datastore.W002'].",
             id="django_datastore.W002",
