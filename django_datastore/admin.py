@@ -42,7 +42,8 @@ class ReadOnlyAdmin(_ModelAdmin):
 
 def _readable(value: Any) -> str:
     text = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
-    return format_html('<pre style="white-space: pre-wrap; margin: 0">{}</pre>', text)
+    sendable = text.encode("utf-8", "backslashreplace").decode()  # half of a surrogate pair, which JSON can hold
+    return format_html('<pre style="white-space: pre-wrap; margin: 0">{}</pre>', sendable)
 
 
 @admin.register(MutationEvent)

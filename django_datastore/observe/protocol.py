@@ -19,6 +19,7 @@ What many watchers get is made once as a body; `frame` adds the id of each one's
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -119,8 +120,31 @@ def _sort(found: Any, subscription: str) -> tuple[str, ...]:
 
 
 def encode(message: dict[str, Any]) -> str:
-    """A message as compact JSON text."""
-    return json.dumps(message, separators=(",", ":"), ensure_ascii=False)
+    """A message as compact JSON text that any socket carries and any browser reads, whatever a row holds."""
+    try:
+        text = _dumps(message, ensure_ascii=False)
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can hold and UTF-8 cannot: escaped it passes
+        return _dumps(message, ensure_ascii=True)
+    except ValueError:  # a number that JSON has no word for
+        return encode(_finite(message))
+    return text
+
+
+def _dumps(message: dict[str, Any], *, ensure_ascii: bool) -> str:
+    return json.dumps(message, separators=(",", ":"), ensure_ascii=ensure_ascii, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for NaN and the infinities, as JavaScript writes them."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {name: _finite(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_finite(item) for item in value]
+    return value
 
 
 def frame(subscription: str, body: str) -> str:

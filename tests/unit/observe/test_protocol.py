@@ -70,3 +70,25 @@ def test_changes_carry_positions_and_keys_as_values() -> None:
     assert found["upserts"] == [{"id": "c"}]
     assert found["positions"] == [2]
     assert found["deletes"] == ["a", ["x", "y"]]  # the second key has two fields
+
+
+@pytest.mark.parametrize("text", ["\ud800", "half \udfff é 😀", "é 😀", "\x00\u2028"])
+def test_any_text_of_a_row_can_be_sent_and_read(text: str) -> None:
+    body = protocol.change_body("UPDATE", "Post", {"tags": [text]})
+    assert json.loads(body.encode())["element"] == {"tags": [text]}
+
+
+def test_text_beyond_ascii_is_sent_as_short_as_it_is() -> None:
+    assert "é😀" in protocol.change_body("UPDATE", "Post", {"title": "é😀"})
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan")])
+def test_a_number_that_json_has_no_word_for_is_null(number: float) -> None:
+    body = protocol.snapshot_body(
+        [{"id": "\ud800", "weight": number, "more": [{"a": number}, 1.5]}],
+        key_fields=["id"],
+        is_synced=True,
+        cursor=1,
+    )
+    read = json.loads(body.encode(), parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert read["items"] == [{"id": "\ud800", "weight": None, "more": [{"a": None}, 1.5]}]
