@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import json
 import logging
 import threading
 import weakref
@@ -150,7 +151,8 @@ class DataStoreConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channe
                 await self._send(protocol.frame(message.id, await _body(await watcher.next())))
         except Exception as exc:  # whatever ended the watch, the browser is told in our words
             self._subscriptions.pop(message.id, None)
-            await self._send(_ended(exc, message.id))
+            found = _ended(exc, message)
+            await self._send(protocol.error(found.code, str(found), message.id))
         finally:
             if watcher is not None:
                 await hub.get_hub().release(watcher)
@@ -174,9 +176,7 @@ class DataStoreConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channe
             raise
         except Exception as exc:  # a database that is away, a site's permission backend
             logger.exception("It cannot be told who may watch %s", message.model)
-            raise ProtocolError(
-                "unavailable", "This cannot be watched right now. Try again later.", subscription=message.id
-            ) from exc
+            raise _unavailable(message) from exc
 
     async def _keep_checking(self) -> None:
         while True:
@@ -220,17 +220,44 @@ def _allowed(user: Any, message: Observe | ObserveQuery) -> _Permit:
         raise ProtocolError("unknown_model", _unknown(user, message.model), subscription=message.id) from exc
     watchable = access.observable(user, sync)
     if watchable is None:
-        raise ProtocolError("forbidden", f"You may not watch {message.model!r}.", subscription=message.id)
+        raise _forbidden(message)
     try:
-        q = graphql.from_filter(message.filter, sync) & watchable
-        identity = Selection(sync, q, outbox_alias()).identity()
+        wanted = graphql.from_filter(message.filter, sync)
     except InvalidPredicate as exc:
         raise ProtocolError("bad_filter", str(exc), subscription=message.id) from exc
     try:
         sorting.parse(list(message.sort) if isinstance(message, ObserveQuery) else [], sync)
     except InvalidPredicate as exc:
         raise ProtocolError("bad_sort", str(exc), subscription=message.id) from exc
-    return _Permit(sync, q, identity)
+    try:
+        identity = Selection(sync, wanted & watchable, outbox_alias()).identity()
+    except InvalidPredicate as exc:
+        if not access.is_readable(watchable, sync):
+            raise _forbidden(message) from exc
+        raise _unreadable(message) from exc
+    return _Permit(sync, wanted & watchable, identity)
+
+
+def _forbidden(message: Observe | ObserveQuery) -> ProtocolError:
+    return ProtocolError("forbidden", f"You may not watch {message.model!r}.", subscription=message.id)
+
+
+def _unreadable(message: Observe | ObserveQuery) -> ProtocolError:
+    """The database takes no such predicate. Said in the browser's words alone: the rest of it, what `observable_by`
+    allows, may hold other people's names, and so may what the database says of it.
+    """
+    if not message.filter:
+        return _unavailable(message)
+    return ProtocolError(
+        "bad_filter",
+        f"This site's database cannot select {message.model!r} by the filter {json.dumps(message.filter):.200}. "
+        "Compare its fields with values they can have.",
+        subscription=message.id,
+    )
+
+
+def _unavailable(message: Observe | ObserveQuery) -> ProtocolError:
+    return ProtocolError("unavailable", "This cannot be watched right now. Try again later.", subscription=message.id)
 
 
 def _unknown(user: Any, name: str) -> str:
@@ -241,14 +268,12 @@ def _unknown(user: Any, name: str) -> str:
     return f"There is no model {name!r:.80} to watch.{hint}"
 
 
-def _ended(exc: Exception, subscription: str) -> str:
-    match exc:
-        case InvalidPredicate():
-            return protocol.error("bad_filter", str(exc), subscription)
-        case Overrun():
-            return protocol.error("too_slow", str(exc), subscription)
-    logger.error("A subscription ended with an error", exc_info=exc)
-    return protocol.error("unavailable", "This cannot be watched right now. Try again later.", subscription)
+def _ended(exc: Exception, message: Observe | ObserveQuery) -> ProtocolError:
+    """What the browser is told of the end of its subscription."""
+    if isinstance(exc, Overrun):
+        return ProtocolError("too_slow", str(exc), subscription=message.id)
+    logger.error("A subscription of %s ended with an error", message.model, exc_info=exc)
+    return _unreadable(message) if isinstance(exc, InvalidPredicate) else _unavailable(message)
 
 
 def _is_of_session(scope: Any) -> bool:

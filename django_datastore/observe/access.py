@@ -8,7 +8,10 @@ from typing import Any
 from django.contrib.auth import get_permission_codename
 from django.db.models import Q
 
+from django_datastore.exceptions import InvalidPredicate
 from django_datastore.introspection import SyncedModel
+from django_datastore.observe.live_query import Selection
+from django_datastore.storage.transactions import outbox_alias
 
 logger = logging.getLogger(__name__)
 
@@ -33,3 +36,13 @@ def observable(user: Any, sync: SyncedModel) -> Q | None:
         )
         return None
     return found
+
+
+def is_readable(watchable: Q, sync: SyncedModel) -> bool:
+    """Whether the database can read what `observable_by` answered; if not, the log says why."""
+    try:
+        Selection(sync, watchable, outbox_alias()).identity()
+    except InvalidPredicate:
+        logger.exception("observable_by of %s cannot be read; the user may not watch", sync.label)
+        return False
+    return True

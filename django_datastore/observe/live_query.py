@@ -27,7 +27,7 @@ from django_datastore.predicates.sort import Sort
 from django_datastore.types import OpType, WireRecord
 
 _CHUNK = 500
-_REFUSALS = (FieldError, ValueError, TypeError, ValidationError, OverflowError, DataError)
+_REFUSALS = (FieldError, ValueError, TypeError, ValidationError, ArithmeticError, DataError)
 """What Django and databases raise for a predicate they cannot read."""
 
 Place: TypeAlias = tuple[tuple[Any, ...], int]

@@ -23,6 +23,8 @@ _MAX_CONDITIONS = 500
 _WORDS = {"exact": "eq", "gt": "gt", "gte": "ge", "lt": "lt", "lte": "le", "startswith": "beginsWith"}
 _OPPOSITES = {"eq": "ne", "ne": "eq", "contains": "notContains"}
 """Operators whose opposite has a word that takes null as the ORM does; the rest is wrapped in `not`."""
+_MAX_INTEGER = 2**63
+"""No integer column of any database holds this."""
 _COMPARISONS = {"gt": "gt", "ge": "gte", "lt": "lt", "le": "lte"}
 _TEXT = {"contains": "contains", "beginsWith": "startswith"}
 OPERATORS = (
@@ -212,7 +214,7 @@ class _Parser:
                 return self._any_of(binding, operator, operand)
             case "between":
                 low, high = self._pair(binding, operand)
-                return Q(**{f"{name}__range": (low, high)})
+                return Q(**{f"{name}__gte": low}) & Q(**{f"{name}__lte": high})  # unlike range, for any integer
             case "ne" | "notIn" | "notContains":
                 positive = {"ne": "eq", "notIn": "in", "notContains": "contains"}[operator]
                 return ~self._condition(binding, positive, operand)
@@ -226,6 +228,7 @@ class _Parser:
             raise InvalidPredicate(f"{place} cannot compare lists or JSON; 'contains', null and attributeExists can.")
         if operand is None or isinstance(operand, dict | list):
             raise InvalidPredicate(f"{place} takes one value of type {binding.schema.type}, not {operand!r:.80}.")
+        _check_text(operand, place)
         try:
             return binding.to_python(operand)
         except (ArithmeticError, TypeError, ValueError) as exc:
@@ -234,7 +237,8 @@ class _Parser:
     def _any_of(self, binding: Column, operator: str, operand: Any) -> Q:
         if not isinstance(operand, list):
             raise InvalidPredicate(f"{binding.wire_name!r}: {operator!r} takes a list, not {operand!r:.80}.")
-        values = [self._value(binding, operator, item) for item in operand if item is not None]
+        found = [self._value(binding, operator, item) for item in operand if item is not None]
+        values = [item for item in found if not isinstance(item, int) or abs(item) < _MAX_INTEGER]
         q = Q(**{f"{binding.attname}__in": values})
         return q | Q(**{f"{binding.attname}__isnull": True}) if None in operand else q
 
@@ -252,6 +256,7 @@ class _Parser:
                 f"{binding.wire_name!r}: {operator!r} looks for text in a text field; "
                 f"this is {operand!r:.80} in a field of type {binding.schema.type}."
             )
+        _check_text(operand, f"{binding.wire_name!r}: {operator!r}")
         return Q(**{f"{binding.attname}__{_TEXT[operator]}": operand})
 
     def _member(self, binding: Column, operand: Any) -> Q:
@@ -260,4 +265,21 @@ class _Parser:
             raise InvalidPredicate(
                 f"{binding.wire_name!r}: this site's database ({connection.vendor}) cannot look into lists."
             )
+        _check_text(operand, f"{binding.wire_name!r}: 'contains'")
         return Q(**{f"{binding.attname}__contains": [operand]})
+
+
+def _check_text(operand: Any, place: str) -> None:
+    """Refuses what is JSON and no text of a database: NUL, and half of a surrogate pair."""
+    match operand:
+        case str() if "\x00" in operand or any("\ud800" <= letter <= "\udfff" for letter in operand):
+            raise InvalidPredicate(
+                f"{place} takes text without NUL and halves of surrogate pairs, not {operand!r:.80}."
+            )
+        case list():
+            for item in operand:
+                _check_text(item, place)
+        case dict():
+            for name, item in operand.items():
+                _check_text(name, place)
+                _check_text(item, place)

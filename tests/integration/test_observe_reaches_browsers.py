@@ -221,6 +221,67 @@ async def test_a_user_with_the_permission_sees_the_rows_of_observable_by(monkeyp
         assert [item["code"] for item in (await page.watch("Supplier", "3", filter=wide))["items"]] == ["own"]
 
 
+def names_others(user: User) -> Q:
+    """A policy over other people's names, as one may be."""
+    return Q(name=user.username) | ~Q(code__in=["secret-ann", "secret-bob"])
+
+
+@pytest.mark.parametrize("kind", ["observe", "observeQuery"])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"name": {"eq": "a\x00"}},
+        {"name": {"contains": "\ud800"}},
+        {"name": {"in": ["\udfff"]}},
+        {"name": {"gt": "\x00"}, "code": {"ne": "\ud800"}},
+    ],
+)
+async def test_a_refused_filter_tells_nothing_of_what_the_site_allows(
+    monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any], kind: str
+) -> None:
+    monkeypatch.setattr(registry.get(Supplier), "observable_by", names_others, raising=False)
+    async with browser(await make_user("view_supplier")) as page:
+        await page.send(type=kind, id="1", model="Supplier", filter=wanted)
+        found = await page.next_of(type="error", code="bad_filter", id="1")
+        assert "'name'" in found["message"]
+        assert "secret" not in found["message"]
+
+
+def compiles_and_is_refused(user: User) -> Q:
+    """A policy whose text no database can be sent."""
+    return Q(code__in=["secret-ann"]) | Q(name__gt="secret-bob\ud800")
+
+
+@pytest.mark.parametrize(("wanted", "code"), [({"name": {"eq": "mine"}}, "bad_filter"), ({}, "unavailable")])
+async def test_a_predicate_the_database_refuses_is_told_in_the_browsers_own_words(
+    monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any], code: str
+) -> None:
+    monkeypatch.setattr(registry.get(Supplier), "observable_by", compiles_and_is_refused, raising=False)
+    async with browser(await make_user("view_supplier")) as page:
+        await page.send(type="observeQuery", id="1", model="Supplier", filter=wanted)
+        found = await page.next_of(type="error", code=code, id="1")
+        assert "secret" not in found["message"]
+        assert ("mine" in found["message"]) is bool(wanted)
+        await page.watch("Post")
+
+
+async def test_a_policy_that_cannot_be_read_lets_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry.get(Supplier), "observable_by", lambda user: Q(secret="bob"), raising=False)
+    async with browser(await make_user("view_supplier")) as page:
+        await page.send(type="observe", id="1", model="Supplier", filter={"name": {"eq": "mine"}})
+        found = await page.next_of(type="error", code="forbidden", id="1")
+        assert "secret" not in found["message"]
+
+
+async def test_integers_no_column_holds_match_no_row() -> None:
+    await Post.objects.acreate(title="a", rating=3)
+    async with browser() as page:
+        for turn, wanted in enumerate([{"in": [10**20]}, {"between": [10**20, 10**21]}, {"eq": 10**20}]):
+            assert (await page.watch("Post", f"none {turn}", filter={"rating": wanted}))["items"] == []
+        for turn, wanted in enumerate([{"notIn": [10**20]}, {"between": [-(10**20), 10**20]}, {"in": [3, 10**20]}]):
+            assert len((await page.watch("Post", f"one {turn}", filter={"rating": wanted}))["items"]) == 1
+
+
 @sync_to_async
 def revoke(user: User, page: Browser) -> None:
     user.user_permissions.clear()
