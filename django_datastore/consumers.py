@@ -12,6 +12,7 @@ import json
 import logging
 import threading
 import weakref
+from collections.abc import Hashable
 from dataclasses import dataclass
 from importlib import import_module
 from types import SimpleNamespace
@@ -57,8 +58,8 @@ class _Permit:
 
     sync: SyncedModel
     q: Q
-    identity: tuple[str, ...]
-    """The rows in the database's words: what tells whether a later permit allows the same."""
+    identity: tuple[Hashable, ...]
+    """The rows in the database's words, with all values: what tells whether a later permit allows the same."""
 
 
 @dataclass(eq=False)

@@ -11,6 +11,7 @@ from django.db.models import Q
 from django_datastore.exceptions import InvalidPredicate
 from django_datastore.introspection import SyncedModel
 from django_datastore.observe.live_query import Selection
+from django_datastore.predicates import lookups
 from django_datastore.storage.transactions import outbox_alias
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def observable(user: Any, sync: SyncedModel) -> Q | None:
             "observable_by of %s returned %s, not a Q; the user may not watch", sync.label, type(found).__name__
         )
         return None
-    return found
+    return lookups.detached(found)
 
 
 def is_readable(watchable: Q, sync: SyncedModel) -> bool:

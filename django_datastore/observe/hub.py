@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ class _Evaluator:
     def __init__(self, using: str) -> None:
         self._using = using
         self._synced: dict[str, bool] = {}
-        self._failures: dict[tuple[Any, ...], int] = {}
+        self._failures: dict[tuple[Hashable, ...], int] = {}
         self._reader = Reader(using)
 
     def start(self) -> None:
@@ -135,7 +135,7 @@ class _Runner:
         self._loop = asyncio.get_running_loop()
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
-        self._lives: dict[tuple[Any, ...], Live] = {}
+        self._lives: dict[tuple[Hashable, ...], Live] = {}
         self._evaluator = _Evaluator(outbox_alias())
         self._executor: ThreadPoolExecutor | None = None
         self._task: asyncio.Task[None] | None = None

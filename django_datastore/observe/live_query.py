@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import copy
 from bisect import bisect_left, insort
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Hashable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import itemgetter
 from typing import Any, TypeAlias
 
 from django.core.exceptions import EmptyResultSet, FieldError, ValidationError
-from django.db import DataError, models
+from django.db import DataError, connections, models
 from django.db.models import Q, QuerySet
 
 from django_datastore import registry
 from django_datastore.exceptions import InvalidPredicate
 from django_datastore.introspection import SyncedModel
-from django_datastore.observe import protocol
+from django_datastore.observe import identity, protocol
 from django_datastore.observe.changes import Batch, Entry
 from django_datastore.predicates import evaluate, lookups
 from django_datastore.predicates.sort import Sort
@@ -119,7 +119,7 @@ class Selection:
 
     def __init__(self, sync: SyncedModel, q: Q | None, using: str) -> None:
         self.sync = sync
-        self.q = q or Q()
+        self.q = lookups.detached(q or Q())
         self.using = using
         related = lookups.related_models(sync.model, self.q)
         self.depends_on = frozenset(model._meta.label_lower for model in related)
@@ -127,15 +127,15 @@ class Selection:
         self.is_volatile = lookups.has_expressions(self.q) or not all(map(registry.is_registered, related))
         """What decides is not all in the change log; the rows must be read anew now and then."""
 
-    def identity(self) -> tuple[str, ...]:
-        """What makes two selections the same: their SQL. Raises `InvalidPredicate`."""
+    def identity(self) -> tuple[Hashable, ...]:
+        """What makes two selections the same: their SQL with its values. Raises `InvalidPredicate`."""
         try:
             sql, parameters = self._queryset().query.get_compiler(self.using).as_sql()
+            return (self.sync.label, *identity.of_statement(sql, parameters, connections[self.using]))
         except EmptyResultSet:
             return (self.sync.label, "")
         except _REFUSALS as exc:
             raise InvalidPredicate(f"Cannot filter {self.sync.name!r} by {self.q}: {exc}") from exc
-        return (self.sync.label, sql, repr(parameters))
 
     def rows(self, keys: Collection[str] | None = None, sort: Sort | None = None) -> dict[str, models.Model]:
         """The rows that match by record key, all or those among `keys`."""
@@ -177,7 +177,7 @@ class LiveQuery:
         self.sync = selection.sync
         self.sort = sort
 
-    def identity(self) -> tuple[Any, ...]:
+    def identity(self) -> tuple[Hashable, ...]:
         """What makes two live queries the same."""
         return ("query", *self.selection.identity(), self.sort.names)
 
@@ -240,7 +240,7 @@ class Observation:
         self.selection = selection
         self.sync = selection.sync
 
-    def identity(self) -> tuple[Any, ...]:
+    def identity(self) -> tuple[Hashable, ...]:
         """What makes two observations the same."""
         return ("observe", *self.selection.identity())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar
 
@@ -33,7 +33,7 @@ class Snapshot:
 class Live:
     """A live query or an observation, with those who watch it."""
 
-    identity: tuple[Any, ...]
+    identity: tuple[Hashable, ...]
     source: Source
     state: State | None = None
     """Where a live query stands; an observation stands nowhere."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, KeysView, ValuesView
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +63,26 @@ def check_connector(node: Q) -> None:
     """`InvalidPredicate` for XOR, which databases read differently and GraphQL has no word for."""
     if node.connector not in (Q.AND, Q.OR):
         raise InvalidPredicate(f"A predicate joins conditions with {node.connector}; write it with AND, OR and NOT.")
+
+
+def detached(node: Q) -> Q:
+    """The same tree with lists of its own: what it says stays as it is, whoever changes or uses up the lists it had."""
+    children = [
+        detached(child) if isinstance(child, Q) else (child[0], _own(child[1])) if isinstance(child, tuple) else child
+        for child in node.children
+    ]
+    return Q.create(children, node.connector, node.negated)
+
+
+def _own(value: Any) -> Any:
+    match value:
+        case list() | Iterator() | KeysView() | ValuesView():
+            return [_own(item) for item in value]
+        case dict():
+            return {name: _own(item) for name, item in value.items()}
+        case set() | frozenset():
+            return frozenset(value)
+    return tuple(map(_own, value)) if type(value) is tuple else value
 
 
 def leaves(model: type[models.Model], node: Q) -> Iterator[tuple[str, Any]]:

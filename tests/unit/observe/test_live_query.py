@@ -187,6 +187,25 @@ def test_equal_queries_have_one_identity() -> None:
     assert identity(Q(rating=1)) != Observation(Selection(sync, Q(rating=1), "default")).identity()
 
 
+def test_what_a_predicate_says_stays_when_its_lists_change() -> None:
+    posts(a=1, b=5)
+    ratings = [1]
+    watched = Watched(Q(rating__in=ratings))
+    before = watched.query.identity()
+    ratings[:] = [5]
+    assert watched.query.identity() == before
+    Post.objects.filter(rating=5).update(title="B")
+    watched.step()
+    assert watched.titles == ["a"]
+
+
+def test_values_that_can_be_read_once_are_kept() -> None:
+    posts(a=1, b=5)
+    watched = Watched(Q(rating__in=(number for number in [1, 5])))
+    watched.query.identity()
+    assert Watched(watched.query.selection.q).titles == ["a", "b"]
+
+
 @pytest.mark.parametrize("q", [Q(colour="red"), Q(rating="many"), Q(pk="no uuid")])
 def test_a_predicate_the_model_cannot_have_is_refused(q: Q) -> None:
     with pytest.raises(InvalidPredicate, match="Post"):
