@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from bisect import bisect_left, insort
-from collections.abc import Collection, Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import itemgetter
@@ -19,8 +19,8 @@ from django.db.models import Q, QuerySet
 
 from django_datastore import registry
 from django_datastore.exceptions import InvalidPredicate
-from django_datastore.introspection import SyncedModel
-from django_datastore.observe import identity, protocol
+from django_datastore.introspection import FieldBinding, SyncedModel
+from django_datastore.observe import identity, narrowing, protocol
 from django_datastore.observe.changes import Batch, Entry
 from django_datastore.predicates import evaluate, lookups
 from django_datastore.predicates.sort import Sort
@@ -99,8 +99,9 @@ class ObservedChange:
     @cached_property
     def body(self) -> str:
         """The change for browsers, made once for all of them."""
-        sync = registry.get(self.model)
-        return protocol.change_body(str(self.op_type), sync.name, sync.to_wire(self.element))
+        sync, known = registry.get(self.model), self.element.__dict__
+        record = {item.wire_name: item.to_wire(known[item.attname]) for item in sync.bindings if item.attname in known}
+        return protocol.change_body(str(self.op_type), sync.name, record)
 
     def own(self) -> ObservedChange:
         """The same with an element nobody else holds."""
@@ -144,12 +145,10 @@ class Selection:
         except _REFUSALS as exc:
             raise InvalidPredicate(f"Cannot filter {self.sync.name!r} by {self.q}: {exc}") from exc
 
-    def matches(self, element: models.Model) -> bool:
-        """Whether a row that is gone would match. What cannot be told counts as no: it may be somebody's secret."""
-        try:
-            return evaluate.matches(self.q, element, related=self._related, using=self.using)
-        except InvalidPredicate:
-            return False
+    def predicate(self) -> Q | None:
+        """What rows must meet to be ours, the default manager included; None where only the database can tell."""
+        shown = narrowing.of(self.sync.model._default_manager.using(self.using).all())
+        return None if shown is None else shown & self.q
 
     def _queryset(self) -> QuerySet[Any]:
         return self.sync.model._default_manager.using(self.using).filter(self.q)
@@ -165,8 +164,10 @@ class Selection:
         for start in range(0, len(pks), _CHUNK):
             yield from found.order_by().filter(pk__in=pks[start : start + _CHUNK])
 
-    def _related(self, model: type[models.Model], key: Any, q: Q) -> bool:
-        return model._default_manager.using(self.using).filter(q, pk=key).exists()
+    def related(self, foreign_key: models.ForeignKey[Any, Any], key: Any) -> models.Model | None:
+        """The row a foreign key points to, whatever its managers show: the database joins them all."""
+        target: type[models.Model] = foreign_key.related_model
+        return models.QuerySet(target, using=self.using).filter(**{foreign_key.target_field.name: key}).first()
 
 
 class LiveQuery:
@@ -249,20 +250,35 @@ class Observation:
         entries = batch.entries.get(self.sync.label, [])
         written = dict.fromkeys(entry.key for entry in entries if entry.op_type is not OpType.DELETE)
         rows = self.selection.rows(written) if written else {}
-        return [found for entry in entries if (found := self._change(entry, rows)) is not None]
+        is_any_gone = any(entry.op_type is OpType.DELETE for entry in entries)
+        predicate = self.selection.predicate() if is_any_gone else None
+        found = [(entry.op_type, self._row(entry, rows, predicate)) for entry in entries]
+        return [ObservedChange(op_type, row, self.sync.model) for op_type, row in found if row is not None]
 
-    def _change(self, entry: Entry, rows: dict[str, models.Model]) -> ObservedChange | None:
+    def _row(self, entry: Entry, rows: Mapping[str, models.Model], predicate: Q | None) -> models.Model | None:
+        """The row of a change, if the observers may see it. What cannot be told counts as no: it may be a secret."""
         if entry.op_type is not OpType.DELETE:
-            element = rows.get(entry.key)
-        else:
-            element = self._deleted(entry)
-            if not self.selection.matches(element):
-                element = None
-        return None if element is None else ObservedChange(entry.op_type, element, self.sync.model)
+            return rows.get(entry.key)
+        row = self._deleted(entry.snapshot or self.sync.key_input(entry.key))
+        if predicate is None:
+            return None
+        selection = self.selection
+        return row if evaluate.matches(predicate, row, related=selection.related, using=selection.using) else None
 
-    def _deleted(self, entry: Entry) -> models.Model:
-        """The deleted row from its snapshot; fields that are not synced stay unknown."""
-        record = entry.snapshot or self.sync.key_input(entry.key)
-        known = [item for item in self.sync.bindings if item.wire_name in record]
-        values = [item.to_python(record[item.wire_name]) for item in known]
-        return self.sync.model.from_db(self.selection.using, [item.attname for item in known], values)
+    def _deleted(self, record: WireRecord) -> models.Model:
+        """The deleted row from its snapshot; what the snapshot does not tell stays unknown."""
+        values = {item.attname: value for item in self.sync.bindings for value in _told(item, record)}
+        return self.sync.model.from_db(self.selection.using, list(values), list(values.values()))
+
+
+def _told(item: FieldBinding, record: Mapping[str, Any]) -> list[Any]:
+    """The value of a field in a snapshot, or none. Null stands for the blank text of a field that takes no null."""
+    if item.wire_name not in record:
+        return []
+    wire = record[item.wire_name]
+    if wire is None and not item.field.null:
+        return [""] if item.field.empty_strings_allowed else []
+    try:
+        return [item.to_python(wire)]
+    except ValueError:  # written before the model changed
+        return []

@@ -22,7 +22,7 @@ from django.test import Client
 
 from django_datastore import consumers, registry, routing
 from django_datastore.models import Change
-from testproject.blog.models import Post
+from testproject.blog.models import Blog, Post
 from tests.shop.models import Supplier
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -340,6 +340,21 @@ async def test_users_with_alike_policies_share_nothing(monkeypatch: pytest.Monke
             found = await page.next_of(id="1")
             rows = [found["element"]] if kind == "observe" else found["upserts"]
             assert [row["title"] for row in rows] == [title]
+
+
+async def test_a_cascade_tells_nothing_of_rows_that_were_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = lambda user: ~Q(blog__name="secret")  # noqa: E731 - a hook
+    monkeypatch.setattr(registry.get(Post), "observable_by", policy, raising=False)
+    blog = await Blog.objects.acreate(name="secret")
+    await Post.objects.acreate(title="hidden", blog=blog)
+    shown = await Post.objects.acreate(title="shown")
+    async with browser() as page:
+        await page.send(type="observe", id="1", model="Post")
+        await page.watch("Post", "ready", filter={"title": {"eq": "nothing"}})  # answered after the observer joined
+        await blog.adelete()
+        await shown.adelete()
+        found = await page.next_of(type="change", opType="DELETE")
+        assert found["element"]["title"] == "shown"
 
 
 @pytest.mark.usefixtures("often")

@@ -1,20 +1,22 @@
 from __future__ import annotations
 
+import json
 import random
 import uuid
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import models, transaction
 from django.db.models import Exists, OuterRef, Q
 
 from django_datastore import registry
 from django_datastore.exceptions import InvalidPredicate
-from django_datastore.observe.changes import Reader
+from django_datastore.observe.changes import Batch, Entry, Reader
 from django_datastore.observe.live_query import Diff, LiveQuery, Observation, Selection, State
 from django_datastore.predicates import sort as sorting
 from django_datastore.types import OpType
 from testproject.blog.models import Blog, Comment, Post
+from tests.shop.models import Article
 
 pytestmark = pytest.mark.django_db
 
@@ -279,3 +281,69 @@ def test_the_delete_of_a_row_that_cannot_be_judged_is_kept_secret() -> None:
     observed = Observed(Q(draft_notes="mine"))  # not synced, so not in the snapshot of the deleted row
     post.delete()
     assert observed.step() == []
+
+
+def test_a_delete_is_told_if_the_related_row_allows_it() -> None:
+    secret, public = Blog.objects.create(name="secret"), Blog.objects.create(name="public")
+    observed = Observed(~Q(blog__name="secret"))
+    for blog in (secret, public, None):
+        Post.objects.create(title=f"of {blog}", blog=blog)
+    observed.step()
+    Post.objects.all().delete()
+    assert sorted(observed.step()) == [(OpType.DELETE, "of None"), (OpType.DELETE, "of public")]
+
+
+@pytest.mark.parametrize(
+    ("q", "told"),
+    [
+        (~Q(blog__name="secret"), []),
+        (Q(blog__name="secret"), []),
+        (~Q(blog__name__in=["secret"]) & ~Q(title="x"), []),
+        (Q(title="a") | ~Q(blog__name="secret"), [(OpType.DELETE, "a")]),  # the other condition decides
+    ],
+)
+def test_the_delete_of_a_row_whose_related_row_is_gone_too_is_kept_secret(q: Q, told: list[tuple[OpType, str]]) -> None:
+    blog = Blog.objects.create(name="secret")
+    Post.objects.create(title="a", blog=blog)
+    observed = Observed(q)
+    blog.delete()
+    assert observed.step() == told
+
+
+def test_managers_of_related_models_hide_nothing_from_a_condition(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database joins rows, whatever the managers of their model show."""
+    blog = Blog.objects.create(name="public")
+    Post.objects.create(title="a", blog=blog)
+    observed = Observed(Q(blog__name="public"))
+    empty = models.Manager.from_queryset(models.QuerySet)()
+    empty.model = Blog
+    monkeypatch.setattr(empty, "get_queryset", lambda: models.QuerySet(Blog).none())
+    monkeypatch.setitem(Blog._meta.__dict__, "default_manager", empty)
+    Post.objects.all().delete()
+    assert observed.step() == [(OpType.DELETE, "a")]
+
+
+@pytest.mark.parametrize("blank", ["", None])
+def test_a_blank_that_crossed_as_null_is_no_default(blank: str | None) -> None:
+    """`size` is blank and crosses as null; its default is another value."""
+    sync = registry.get(Article)
+    observation = Observation(Selection(sync, ~Q(size="") | Q(size=None), "default"))
+    record = {"id": str(uuid.uuid4()), "name": "a", "size": blank}
+    batch = Batch({sync.label: [Entry(OpType.DELETE, f'["{record["id"]}"]', record)]}, (1,))
+    assert observation.changes(batch) == []
+
+
+def test_a_snapshot_that_tells_the_key_alone_can_be_sent() -> None:
+    sync = registry.get(Post)
+    key = str(uuid.uuid4())
+    batch = Batch({sync.label: [Entry(OpType.DELETE, f'["{key}"]', None)]}, (1,))
+    (change,) = Observation(Selection(sync, None, "default")).changes(batch)
+    assert json.loads(change.body)["element"] == {"id": key}
+
+
+def test_a_snapshot_with_a_value_the_model_no_longer_takes_harms_no_other() -> None:
+    sync = registry.get(Post)
+    records = [{"id": str(uuid.uuid4()), "title": "a", "rating": rating} for rating in ("many", 3)]
+    entries = [Entry(OpType.DELETE, f'["{record["id"]}"]', record) for record in records]
+    found = Observation(Selection(sync, Q(title="a"), "default")).changes(Batch({sync.label: entries}, (1,)))
+    assert [json.loads(change.body)["element"].get("rating") for change in found] == [None, 3]
