@@ -42,7 +42,11 @@ class SyncedModel:
     # -- hooks -------------------------------------------------------------------------------------------------------
 
     def observable_by(self, user: Any) -> Q:
-        """Which rows a browser user may watch; every row unless overridden. The `view` permission is asked as well."""
+        """Which rows a browser user may watch; every row unless overridden. The `view` permission is asked as well.
+
+        The user may be anonymous, and then has no key: `Q(author=user.pk)` would compare with None, and such a `Q` lets
+        nobody in. Add the condition only for users who are `is_authenticated`.
+        """
         return Q()
 
     def resolve_conflict(self, conflict: Any) -> Any:

@@ -21,7 +21,9 @@ def observable(user: Any, sync: SyncedModel) -> Q | None:
     """The rows the user may watch, or None for none at all.
 
     It takes the model's `view` permission, and the registration's `observable_by` narrows the rows. A hook that
-    fails or answers anything but a `Q` lets nobody in.
+    fails or answers anything but a `Q` lets nobody in, and so does one that compares with None: for Django
+    `Q(author=None)` is every row without an author, which is not what `Q(author=user.pk)` means to a visitor without
+    a key.
     """
     meta = sync.model._meta
     if user is None or not user.has_perm(f"{meta.app_label}.{get_permission_codename('view', meta)}"):
@@ -36,13 +38,25 @@ def observable(user: Any, sync: SyncedModel) -> Q | None:
             "observable_by of %s returned %s, not a Q; the user may not watch", sync.label, type(found).__name__
         )
         return None
-    return lookups.detached(found)
+    found = lookups.detached(found)
+    if (compared := _compared_with_none(found, sync)) is not None:
+        logger.error(
+            "observable_by of %s compares %r with None, which would select every row without one; the user may not "
+            "watch. Leave the condition out for users who have no value, or say __isnull where such rows are meant",
+            *(sync.label, compared),
+        )
+        return None
+    return found
 
 
-def is_readable(watchable: Q, sync: SyncedModel) -> bool:
+def _compared_with_none(policy: Q, sync: SyncedModel) -> str | None:
+    return next((text for text, value in lookups.leaves(sync.model, policy) if value is None), None)
+
+
+def is_readable(policy: Q, sync: SyncedModel) -> bool:
     """Whether the database can read what `observable_by` answered; if not, the log says why."""
     try:
-        Selection(sync, watchable, outbox_alias()).identity()
+        Selection(sync, policy, outbox_alias()).identity()
     except InvalidPredicate:
         logger.exception("observable_by of %s cannot be read; the user may not watch", sync.label)
         return False

@@ -59,6 +59,44 @@ def test_a_disabled_user_may_not_watch() -> None:
     assert access.observable(user, ModelSync(Supplier)) is None
 
 
+class OwnKeySync(ModelSync):
+    def observable_by(self, user: Any) -> Q:
+        return Q(name="public") | Q(code=user.pk)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Q(code=None),
+        ~Q(code=None),
+        Q(name="public") | Q(code__exact=None),
+        Q(name="public") & ~(Q(name="x") | Q(name__iexact=None)),
+        Q(article__name=None),
+    ],
+)
+def test_a_comparison_with_none_lets_nobody_in(
+    policy: Q, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sync = ModelSync(Supplier)
+    monkeypatch.setattr(sync, "observable_by", lambda user: policy)
+    assert access.observable(user_with_permission(), sync) is None
+    assert "__isnull" in caplog.text
+
+
+def test_a_visitor_without_a_key_does_not_own_what_nobody_owns(monkeypatch: pytest.MonkeyPatch) -> None:
+    visitor = AnonymousUser()
+    monkeypatch.setattr(visitor, "has_perm", lambda name: True)  # the model is public
+    assert access.observable(visitor, OwnKeySync(Supplier)) is None
+    user = user_with_permission()
+    assert access.observable(user, OwnKeySync(Supplier)) == Q(name="public") | Q(code=user.pk)
+
+
+def test_rows_without_a_value_are_watched_where_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    sync = ModelSync(Supplier)
+    monkeypatch.setattr(sync, "observable_by", lambda user: Q(name__isnull=True))
+    assert access.observable(user_with_permission(), sync) == Q(name__isnull=True)
+
+
 @pytest.mark.parametrize("factory", [FailingSync, ForgetfulSync])
 def test_a_hook_that_fails_lets_nobody_in(factory: type[ModelSync]) -> None:
     assert access.observable(user_with_permission(), factory(Supplier)) is None
