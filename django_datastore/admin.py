@@ -136,10 +136,10 @@ class ModelMetadataAdmin(ReadOnlyAdmin):
 class RecordMetadataAdmin(ReadOnlyAdmin):
     """What is known of each record's remote state."""
 
-    list_display = ("model", "record_key", "version", "deleted", "hold", "reason")
-    list_filter = ("hold", "deleted", "model")
+    list_display = ("model", "record_key", "version", "presence", "hold", "reason")
+    list_filter = ("hold", "presence", "model")
     search_fields = ("record_key",)
-    fields = ("model", "record_key", "version", "last_changed_at", "deleted", "hold", "reason", "readable_remote")
+    fields = ("model", "record_key", "version", "last_changed_at", "presence", "hold", "reason", "readable_remote")
 
     @admin.display(description=_("remote"))
     def readable_remote(self, obj: RecordMetadata) -> str:

@@ -12,12 +12,19 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from django_datastore.fields import JSONText, KeyText
+
+KEY_LENGTH = 2200
+"""Characters of a record key. DynamoDB takes keys of 2,048 bytes; PostgreSQL's indexes take rows of 2,704."""
+KEY_LENGTH_MYSQL = 600
+"""The same on MariaDB, whose indexes take 3,072 bytes of a row, four for each character."""
+
 
 class RecordReference(models.Model):
     """What every row about one record has in common."""
 
-    model = models.CharField(_("model"), max_length=120)
-    record_key = models.CharField(_("record key"), max_length=500)
+    model = KeyText(_("model"), max_length=120)
+    record_key = KeyText(_("record key"), max_length=KEY_LENGTH, mysql_length=KEY_LENGTH_MYSQL)
 
     class Meta:
         abstract = True
@@ -64,11 +71,11 @@ class MutationEvent(RecordReference):
 
     id = models.BigAutoField(primary_key=True)
     operation = models.CharField(_("operation"), max_length=10, choices=Operation.choices)
-    data = models.JSONField(_("data"), default=dict)
+    data = JSONText(_("data"), default=dict)
     """The changed fields by wire name, without key and version."""
-    base = models.JSONField(_("base"), default=dict)
+    base = JSONText(_("base"), default=dict)
     """The same fields as they were before the change, for three-way merging."""
-    condition = models.JSONField(_("condition"), null=True, blank=True)
+    condition = JSONText(_("condition"), null=True, blank=True)
     """The GraphQL condition that AppSync checks, or null."""
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.PENDING)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
@@ -81,6 +88,8 @@ class MutationEvent(RecordReference):
     lease_expires_at = models.DateTimeField(_("lease expires at"), null=True, blank=True)
     fence = models.BigIntegerField(_("fence"), default=0)
     """Counts the claims; what a worker settles must carry the number it claimed with."""
+    shape = models.CharField(_("shape"), max_length=16, blank=True, default="")
+    """The shape of the model (see `ModelMetadata.shape`) when the change was captured."""
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
 
     objects = MutationEventQuerySet.as_manager()
@@ -109,16 +118,22 @@ class MutationReference(RecordReference):
 class ModelMetadata(models.Model):
     """How far one model is synced (DataStore's `ModelMetadata`), with the checkpoint of a running sync."""
 
-    model = models.CharField(_("model"), max_length=120, primary_key=True)
+    model = KeyText(_("model"), max_length=120, primary_key=True)
+    api = models.CharField(_("API"), max_length=64, blank=True, default="")
+    """Which API the versions of this model come from; another one must not mix with them."""
+    shape = models.CharField(_("shape"), max_length=16, blank=True, default="")
+    """A hash of the model's wire fields and types; another one makes the next sync a base sync."""
+    run = models.BigIntegerField(_("run"), default=0)
+    """Counts the syncs, for mark and sweep; the server's clock may jump."""
     last_sync = models.BigIntegerField(_("last sync"), null=True, blank=True)
     """The `startedAt` of the last finished sync, in ms of the server's clock; null before the first."""
     last_full_sync = models.BigIntegerField(_("last full sync"), null=True, blank=True)
-    sync_expression = models.JSONField(_("sync expression"), null=True, blank=True)
+    sync_expression = JSONText(_("sync expression"), null=True, blank=True)
     """The filter the last sync used; another one forces a base sync."""
     next_token = models.TextField(_("next token"), blank=True, default="")
     """Where an interrupted sync goes on; empty when none is running."""
     started_at = models.BigIntegerField(_("started at"), null=True, blank=True)
-    """The `startedAt` of the running sync's first page."""
+    """The `startedAt` of the running sync's first page, in ms of the server's clock."""
     is_full_sync = models.BooleanField(_("is full sync"), default=False)
     """Whether the running sync is a base sync."""
     checked_at = models.DateTimeField(_("checked at"), null=True, blank=True)
@@ -148,19 +163,30 @@ class RecordMetadata(RecordReference):
         CHILDREN = "CHILDREN", _("deleted remotely, waits for its children")
         QUARANTINED = "QUARANTINED", _("does not fit the model")
 
+    class Presence(models.TextChoices):
+        HERE = "HERE", _("here")
+        EVICTED = "EVICTED", _("outside the sync expression, or no longer returned")
+        DELETED = "DELETED", _("deleted")
+
     id = models.BigAutoField(primary_key=True)
+    wire_key = JSONText(_("wire key"), null=True, blank=True)
+    """The key as AppSync spells it, a list of values; null where the record key has the same spelling."""
     version = models.BigIntegerField(_("version"), null=True, blank=True)
     """The `_version` of the remote state that was last applied; null before the first acknowledgement."""
     last_changed_at = models.BigIntegerField(_("last changed at"), null=True, blank=True)
-    deleted = models.BooleanField(_("deleted"), default=False)
+    presence = models.CharField(_("presence"), max_length=8, choices=Presence.choices, default=Presence.HERE)
+    incomplete = models.BooleanField(_("incomplete"), default=False)
+    """A part of the record is unknown: its version is taken again from whoever has all of it."""
     hold = models.CharField(_("hold"), max_length=20, choices=Hold.choices, default=Hold.NONE, blank=True)
-    remote = models.JSONField(_("remote"), null=True, blank=True)
+    remote = JSONText(_("remote"), null=True, blank=True)
     """The newest remote record that could not be applied yet."""
     reason = models.TextField(_("reason"), blank=True, default="")
-    waits_for = models.CharField(_("waits for"), max_length=640, blank=True, default="")
+    waits_for = KeyText(
+        _("waits for"), max_length=KEY_LENGTH + 121, mysql_length=KEY_LENGTH_MYSQL + 121, blank=True, default=""
+    )
     """With MISSING_PARENT: the label and key of the parent, joined by a space."""
-    seen_in_sync = models.BigIntegerField(_("seen in sync"), null=True, blank=True)
-    """The `startedAt` of the last base sync that returned this record, for mark and sweep."""
+    seen_in_run = models.BigIntegerField(_("seen in run"), null=True, blank=True)
+    """The `ModelMetadata.run` of the last base sync that returned this record, for mark and sweep."""
 
     class Meta:
         verbose_name = _("record metadata")
@@ -185,9 +211,11 @@ class Conflict(RecordReference):
 
     id = models.BigAutoField(primary_key=True)
     kind = models.CharField(_("kind"), max_length=20, choices=Kind.choices)
-    local = models.JSONField(_("local"), null=True, blank=True)
-    remote = models.JSONField(_("remote"), null=True, blank=True)
+    local = JSONText(_("local"), null=True, blank=True)
+    remote = JSONText(_("remote"), null=True, blank=True)
     reason = models.TextField(_("reason"), blank=True, default="")
+    traceback = models.TextField(_("traceback"), blank=True, default="")
+    """Where code of this site failed, if it did."""
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
 
     class Meta:
@@ -200,8 +228,10 @@ class Change(models.Model):
     """The change log that watchers read: one row for each write to storage, committed with it."""
 
     id = models.BigAutoField(primary_key=True)
-    model = models.CharField(_("model"), max_length=120)
-    entries = models.JSONField(_("entries"), default=list)
+    model = KeyText(_("model"), max_length=120)
+    transaction_id = models.BigIntegerField(_("transaction id"), null=True, blank=True)
+    """PostgreSQL's number of the writing transaction; null elsewhere."""
+    entries = JSONText(_("entries"), default=list)
     """A list of `[op_type, record_key, snapshot]`; the snapshot is the wire record of a deleted row, else null."""
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False, db_index=True)
 
@@ -216,8 +246,8 @@ class Change(models.Model):
 class Setting(models.Model):
     """A fact every process of this site shares, such as whether DataStore runs (DataStore's `Setting`)."""
 
-    key = models.CharField(_("key"), max_length=100, primary_key=True)
-    value = models.JSONField(_("value"), null=True)
+    key = KeyText(_("key"), max_length=100, primary_key=True)
+    value = JSONText(_("value"), null=True)
 
     def __str__(self) -> str:
         return self.key
@@ -226,7 +256,7 @@ class Setting(models.Model):
 class Lease(models.Model):
     """The right of one process to do something alone, until it expires."""
 
-    name = models.CharField(_("name"), max_length=100, primary_key=True)
+    name = KeyText(_("name"), max_length=100, primary_key=True)
     owner = models.CharField(_("owner"), max_length=120, blank=True, default="")
     expires_at = models.DateTimeField(_("expires at"))
     fence = models.BigIntegerField(_("fence"), default=0)

@@ -20,6 +20,7 @@ from django_datastore.sync import conflict, rebase
 from django_datastore.types import Operation
 
 Hold = RecordMetadata.Hold
+Presence = RecordMetadata.Presence
 _CHUNK = 500
 
 
@@ -101,10 +102,10 @@ def rebase_onto(page: MergePage, record: RemoteRecord, lane: Sequence[MutationEv
         _plan(page, record, without=rebase.touched(lane))
 
 
-def mark_seen(page: MergePage, keys: Iterable[str], seen_in_sync: int) -> None:
+def mark_seen(page: MergePage, keys: Iterable[str], seen_in_run: int) -> None:
     """Note that a base sync returned these records."""
     for key in keys:
-        page.metadata_of(key).seen_in_sync = seen_in_sync
+        page.metadata_of(key).seen_in_run = seen_in_run
 
 
 def apply(page: MergePage) -> Counts:
@@ -143,7 +144,7 @@ def _plan(page: MergePage, record: RemoteRecord, *, without: frozenset[str] = fr
     page.remotes[key] = record
     metadata = page.metadata_of(key)
     metadata.version, metadata.last_changed_at = record.version, record.last_changed_at
-    metadata.deleted = record.deleted
+    metadata.presence = Presence.DELETED if record.deleted else Presence.HERE
     metadata.hold, metadata.remote, metadata.reason, metadata.waits_for = Hold.NONE, None, "", ""
 
 
@@ -183,7 +184,10 @@ def _hold_orphans(page: MergePage) -> None:
 def _orphan(page: MergePage, key: str, name: str, target: SyncedModel, parent: str) -> None:
     binding = page.sync.by_wire_name[name]
     metadata = RecordMetadata.objects.using(page.using)
-    if binding.field.null and metadata.filter(model=target.label, record_key=parent, deleted=True).exists():
+    if (
+        binding.field.null
+        and metadata.filter(model=target.label, record_key=parent, presence=Presence.DELETED).exists()
+    ):
         page.upserts[key][binding.attname] = None
         return
     known, record = page.metadata[key], page.remotes[key]
@@ -209,7 +213,7 @@ def _upsert_singly(page: MergePage) -> None:
 
 
 def _store_metadata(page: MergePage) -> None:
-    names = ["version", "last_changed_at", "deleted", "hold", "remote", "reason", "waits_for", "seen_in_sync"]
+    names = ["version", "last_changed_at", "presence", "hold", "remote", "reason", "waits_for", "seen_in_run"]
     RecordMetadata.objects.using(page.using).bulk_create(
         [
             RecordMetadata(**{name: getattr(item, name) for name in ["model", "record_key", *names]})

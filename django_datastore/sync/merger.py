@@ -22,15 +22,16 @@ from django_datastore.sync.merge_page import Counts, MergePage, apply, decide, m
 from django_datastore.types import Operation, WireRecord
 
 Hold = RecordMetadata.Hold
+Presence = RecordMetadata.Presence
 _CHUNK = 500
 
 
 def merge_page(
-    sync: SyncedModel, wires: Sequence[WireRecord], *, seen_in_sync: int | None = None, using: str | None = None
+    sync: SyncedModel, wires: Sequence[WireRecord], *, seen_in_run: int | None = None, using: str | None = None
 ) -> Counts:
     """Merge records of one model in one transaction. A record that does not fit is held, never the whole page.
 
-    `seen_in_sync` marks the records as returned by that base sync, for mark and sweep.
+    `seen_in_run` marks the records as returned by that base sync, for mark and sweep.
     """
     alias = using or outbox_alias()
     with write_transaction(alias):
@@ -39,8 +40,8 @@ def merge_page(
         page = open_page(sync, records, alias)
         for record in records.values():
             decide(page, record)
-        if seen_in_sync is not None:
-            mark_seen(page, records, seen_in_sync)
+        if seen_in_run is not None:
+            mark_seen(page, records, seen_in_run)
         counts = apply(page)
         _release_holds(page)
     return counts
@@ -152,7 +153,7 @@ def retry_holds(sync: SyncedModel, *, using: str | None = None) -> Counts:
     return merge_page(sync, wires, using=alias) if wires else Counts()
 
 
-def sweep(sync: SyncedModel, started_at: int, *, using: str | None = None) -> int:
+def sweep(sync: SyncedModel, started_at: int, *, run: int, using: str | None = None) -> int:
     """Remove rows a finished base sync did not return (house decision 11). Returns how many.
 
     Rows with unsent edits, rows that were never synced, and rows that changed since the sync began stay.
@@ -161,15 +162,15 @@ def sweep(sync: SyncedModel, started_at: int, *, using: str | None = None) -> in
     with write_transaction(alias):
         lock_models([sync], alias)
         gone = RecordMetadata.objects.using(alias).filter(
-            model=sync.label, version__isnull=False, deleted=False, last_changed_at__lt=started_at
+            model=sync.label, version__isnull=False, presence=Presence.HERE, last_changed_at__lt=started_at
         )
-        keys = list(gone.exclude(seen_in_sync=started_at).values_list("record_key", flat=True))
+        keys = list(gone.exclude(seen_in_run=run).values_list("record_key", flat=True))
         page = open_page(sync, keys, alias)
         for key in keys:
             if page.lanes.get(key):
                 continue
             metadata = page.metadata_of(key)
-            metadata.deleted, metadata.hold, metadata.remote = True, Hold.NONE, None
+            metadata.presence, metadata.hold, metadata.remote = Presence.DELETED, Hold.NONE, None
             if key in page.existing:
                 page.deletes.append(key)
                 if sync.sync_expression is None:  # else it may just have left the expression
@@ -195,7 +196,7 @@ def _newest(sync: SyncedModel, wires: Sequence[WireRecord], using: str) -> dict[
 def _forget(page: MergePage, event: MutationEvent) -> None:
     """AppSync has no such record any more."""
     metadata = page.metadata_of(event.record_key)
-    metadata.deleted, metadata.hold, metadata.remote = True, Hold.NONE, None
+    metadata.presence, metadata.hold, metadata.remote = Presence.DELETED, Hold.NONE, None
 
 
 def _report_rejected(sync: SyncedModel, event: MutationEvent, record: RemoteRecord) -> None:

@@ -168,7 +168,9 @@ def _reaches(label: str, key: str, target: tuple[str, str], using: str) -> bool:
 def _is_gone(mutation: StorageMutation) -> bool:
     """Whether AppSync has told us that the record is deleted there."""
     metadata = RecordMetadata.objects.using(mutation.using)
-    return metadata.filter(model=mutation.sync.label, record_key=mutation.key, deleted=True).exists()
+    return metadata.filter(
+        model=mutation.sync.label, record_key=mutation.key, presence=RecordMetadata.Presence.DELETED
+    ).exists()
 
 
 def _tell_enqueued(event: MutationEvent, mutation: StorageMutation) -> None:

@@ -140,7 +140,7 @@ class SyncProcessor:
                 break
             page = self._fetch(sync, metadata, wire_filter)
         if metadata.is_full_sync and metadata.started_at is not None:
-            counts.deleted += merger.sweep(sync, metadata.started_at)
+            counts.deleted += merger.sweep(sync, metadata.started_at, run=metadata.run)
         self._finish(sync, metadata)
         events.send(
             events.model_synced,
@@ -181,7 +181,8 @@ class SyncProcessor:
         metadata.is_full_sync = full or is_due or not same_filter or metadata.last_sync is None
         metadata.sync_expression = wire_filter
         metadata.next_token, metadata.started_at = "", None
-        self._save(metadata, "is_full_sync", "sync_expression", "next_token", "started_at")
+        metadata.run += 1
+        self._save(metadata, "is_full_sync", "sync_expression", "next_token", "started_at", "run")
         return metadata
 
     def _fetch(self, sync: SyncedModel, metadata: ModelMetadata, wire_filter: Any) -> _SyncPage:
@@ -219,8 +220,8 @@ class SyncProcessor:
         with write_transaction(outbox_alias()):
             if metadata.started_at is None:
                 metadata.started_at = page.started_at
-            seen = metadata.started_at if metadata.is_full_sync else None
-            counts = merger.merge_page(sync, page.items, seen_in_sync=seen)
+            seen = metadata.run if metadata.is_full_sync else None
+            counts = merger.merge_page(sync, page.items, seen_in_run=seen)
             metadata.next_token = page.next_token or ""
             self._save(metadata, "next_token", "started_at")
         return counts
