@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 
 import httpx
+from django_datastore.storage.receivers import given, sendable
 
 from benchmarks.appsync import running_appsync
 from benchmarks.models import Book, Shelf
@@ -14,7 +15,6 @@ from benchmarks.timing import Row, Turn, in_turns
 from django_datastore import registry
 from django_datastore.appsync.documents import Documents, MutationRequest
 from django_datastore.models import MutationEvent
-from django_datastore.storage.receivers import given, sendable
 from django_datastore.sync.engine import Engine
 from django_datastore.types import Operation, WireRecord
 

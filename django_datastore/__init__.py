@@ -21,16 +21,20 @@ if TYPE_CHECKING:
 
     from django_datastore.datastore import DataStore as DataStore
     from django_datastore.options import ModelSync as ModelSync
+    from django_datastore.storage.capture import capturing as capturing
+    from django_datastore.storage.entries import muted as muted
     from django_datastore.sync.conflict import DISCARD as DISCARD
 
     S = TypeVar("S", bound=type[ModelSync])
 
-__all__ = ["DISCARD", "DataStore", "ModelSync", "register", "unregister"]
+__all__ = ["DISCARD", "DataStore", "ModelSync", "capturing", "muted", "register", "unregister"]
 
 _HOMES = {
     "DataStore": "django_datastore.datastore",
     "ModelSync": "django_datastore.options",
     "DISCARD": "django_datastore.sync.conflict",
+    "capturing": "django_datastore.storage.capture",
+    "muted": "django_datastore.storage.entries",
 }
 
 

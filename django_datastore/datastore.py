@@ -18,7 +18,7 @@ from django_datastore.introspection import SyncedModel
 from django_datastore.observe import hub
 from django_datastore.predicates import graphql
 from django_datastore.predicates.sort import parse
-from django_datastore.storage import messages
+from django_datastore.storage import conditions
 from django_datastore.storage.transactions import outbox_alias, write_transaction
 from django_datastore.sync import clearing, engine
 from django_datastore.sync.merge_page import Counts
@@ -41,7 +41,8 @@ class DataStore:
         if condition is None:
             instance.save()
             return instance
-        with write_transaction(outbox_alias()), messages.conditioned(_wire_condition(sync, condition)):
+        wire = _wire_condition(sync, condition)
+        with write_transaction(outbox_alias()), conditions.bound(sync.label, sync.key_of(instance), wire):
             stored = sync.model._base_manager.filter(pk=instance.pk).select_for_update()
             if not stored.exists():
                 raise InvalidPredicate(
@@ -58,7 +59,8 @@ class DataStore:
         if condition is None:
             instance.delete()
             return instance
-        with write_transaction(outbox_alias()), messages.conditioned(_wire_condition(sync, condition)):
+        wire = _wire_condition(sync, condition)
+        with write_transaction(outbox_alias()), conditions.bound(sync.label, sync.key_of(instance), wire):
             _require(sync.model._base_manager.filter(pk=instance.pk).select_for_update(), condition, sync)
             instance.delete()
         return instance

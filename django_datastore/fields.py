@@ -17,6 +17,9 @@ else:  # subscriptable for the type checker only
 _BINARY_COLLATIONS = {"postgresql": "C", "mysql": "utf8mb4_bin"}
 """SQLite compares bytes by itself. Elsewhere a database may hold `"a"` and `"A"`, or `"a"` and `"a "`, for equal."""
 
+to_json = json.JSONEncoder(separators=(",", ":")).encode
+"""A JSON value as the ASCII text a `JSONText` column holds."""
+
 
 class KeyText(_CharField):
     """A name or key, equal only to itself.
@@ -63,7 +66,7 @@ class JSONText(_TextField):
 
     def get_prep_value(self, value: Any) -> str | None:
         """The text; None stays null."""
-        return None if value is None else json.dumps(value, separators=(",", ":"))
+        return None if value is None else to_json(value)
 
     def from_db_value(self, value: str | None, *_: Any) -> Any:
         """The value of a stored text."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -132,11 +132,19 @@ class SyncedModel:
         known = ", ".join(sorted(self.by_wire_name))
         raise InvalidPredicate(f"Model {self.name!r} has no synced field {name!r}. It has: {known}.")
 
+    together: tuple[tuple[str, ...], ...] = ()
+    shape = ""
+
     # -- keys and records --------------------------------------------------------------------------------------------
 
     def key_of(self, instance: models.Model) -> str:
         """The record key of an instance: its primary key's wire values as canonical JSON text."""
         return _key_text([item.to_wire(getattr(instance, item.attname)) for item in self.key_bindings])
+
+    @staticmethod
+    def key_text(wire_values: Sequence[Any]) -> str:
+        """The record key of a primary key's wire values. Raises `ValueError` if one is missing."""
+        return _key_text(wire_values)
 
     def key_of_pk(self, pk: Any) -> str:
         """The record key of a primary key value (a tuple for a composite key)."""
@@ -164,7 +172,7 @@ class SyncedModel:
         return {item.wire_name: item.to_wire(getattr(instance, item.attname)) for item in self.bindings}
 
 
-def _key_text(values: list[Any]) -> str:
-    if any(value in (None, "") for value in values):
+def _key_text(values: Sequence[Any]) -> str:
+    if None in values or "" in values:
         raise ValueError("a record without a primary key cannot be synced")
     return json.dumps(values, separators=(",", ":"), ensure_ascii=False)

@@ -62,6 +62,10 @@ class FieldBinding:
     def _from_enum(self) -> Mapping[str, str]:
         return {wire: stored for stored, wire in self.enum.items()}
 
+    @property
+    def encode(self) -> Any:
+        return self.to_wire
+
     def to_wire(self, value: Any) -> Any:
         """A Python value as JSON value; raises `ValueError` for one the field does not take."""
         if value is None:

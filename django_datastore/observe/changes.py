@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import groupby
-from typing import Any
 
 from django.db.models import Max
 from django.utils import timezone
 
 from django_datastore.models import Change
-from django_datastore.storage.messages import StorageMutation
 from django_datastore.types import OpType, WireRecord
 
 _LOOK_BACK = 1000
@@ -44,22 +41,6 @@ class Batch:
     ids: tuple[int, ...]
     is_full: bool = False
     """There is more."""
-
-
-def on_storage_mutated(sender: Any, *, mutations: Sequence[StorageMutation], using: str, **_: Any) -> None:
-    """Receiver of `storage_mutated`."""
-    record(mutations)
-
-
-def record(mutations: Iterable[StorageMutation]) -> None:
-    """Log storage mutations, in the running transaction: one row for each run of one model."""
-    for (label, using), run in groupby(mutations, key=lambda mutation: (mutation.sync.label, mutation.using)):
-        Change.objects.using(using).create(model=label, entries=[_entry(mutation) for mutation in run])
-
-
-def _entry(mutation: StorageMutation) -> list[Any]:
-    is_deleted = mutation.op_type is OpType.DELETE
-    return [str(mutation.op_type), mutation.key, mutation.snapshot if is_deleted else None]
 
 
 def prune(older_than: timedelta, using: str) -> int:

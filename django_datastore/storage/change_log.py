@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
+from django_datastore.fields import to_json
 from django_datastore.models import Change
+from django_datastore.storage.compiled import once
 from django_datastore.types import OpType, WireRecord
 
 Entry: TypeAlias = tuple[OpType, str, WireRecord | None]
@@ -23,15 +26,18 @@ def append(label: str, entries: Sequence[Entry], using: str) -> None:
     if not entries:
         return
     connection = connections[using]
-    values = [label, Change._meta.get_field("entries").get_prep_value([list(entry) for entry in entries])]
-    values.append(connection.ops.adapt_datetimefield_value(timezone.now()))
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
     with connection.cursor() as cursor:
-        cursor.execute(insert_sql(using), values)
+        cursor.execute(once(using, insert_sql, insert_sql), [label, to_json(entries), now])
 
 
-def insert_sql(using: str) -> str:
+def one(op_type: OpType, key: str, snapshot: WireRecord | None) -> str:
+    """The entries of a single changed row as text."""
+    return f'[["{op_type}",{to_json(key)},{"null" if snapshot is None else to_json(snapshot)}]]'
+
+
+def insert_sql(connection: BaseDatabaseWrapper) -> str:
     """The INSERT of one row: model, entries as JSON text, moment."""
-    connection = connections[using]
     quote = connection.ops.quote_name
     columns = ", ".join(map(quote, ("model", "entries", "created_at", "transaction_id")))
     transaction_id = _TRANSACTION.get(connection.vendor, "NULL")

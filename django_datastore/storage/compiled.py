@@ -1,38 +1,26 @@
-"""Queries that every save asks, with their SQL built once: building takes Django ten times longer than running it."""
+"""Statements that every write needs, built once for each connection: building takes Django longer than running them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Hashable
+from typing import TypeVar
 
-from django.db import models
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
-M = TypeVar("M", bound=models.Model)
+T = TypeVar("T")
+
+_COMPILED = "_datastore_compiled"
 
 
-class CompiledQuery(Generic[M]):
-    """A query by the values of text columns, for its first row.
+def once(using: str, key: Hashable, build: Callable[[BaseDatabaseWrapper], T]) -> T:
+    """What `build` makes for this thread's connection, made the first time it is asked for.
 
-    `build(using, *texts)` makes the queryset. It is called once for each database, with place-holders as texts. A query
-    that locks must be asked in a transaction, the first time too.
+    Kept on the connection, not by database: converters are bound to theirs, and both go together.
     """
-
-    def __init__(self, model: type[M], build: Callable[..., models.QuerySet[M]], *, texts: int) -> None:
-        self._model = model
-        self._build = build
-        self._marks = tuple(f":{position}" for position in range(texts))
-        self._statements: dict[str, str] = {}
-
-    def first(self, using: str, *texts: str) -> M | None:
-        """The first row, or None."""
-        statement = self._statements.get(using) or self._compile(using)
-        return next(iter(self._model._base_manager.using(using).raw(statement, texts)), None)
-
-    def _compile(self, using: str) -> str:
-        queryset = self._build(using, *self._marks)[:1]
-        statement: str
-        statement, parameters = queryset.query.get_compiler(using).as_sql()
-        if tuple(parameters) != self._marks:
-            raise ValueError(f"The query takes {parameters!r}; its only parameters must be its texts, in their order.")
-        self._statements[using] = statement
-        return statement
+    connection = connections[using]
+    made: dict[Hashable, T] = connection.__dict__.setdefault(_COMPILED, {})
+    found = made.get(key)
+    if found is None:
+        found = made[key] = build(connection)
+    return found

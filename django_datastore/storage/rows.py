@@ -11,9 +11,9 @@ from django.db.models.sql import InsertQuery
 
 from django_datastore import registry
 from django_datastore.introspection import SyncedModel
-from django_datastore.storage import messages
-from django_datastore.storage.messages import StorageMutation
-from django_datastore.types import Mutator, OpType
+from django_datastore.storage import change_log
+from django_datastore.storage.entries import muted
+from django_datastore.types import OpType
 
 _CHUNK = 500
 
@@ -56,11 +56,11 @@ def upsert(
     }
     _insert(sync, list(made.values()), using)
     _update(sync, changed, existing, using)
-    mutations = [
-        StorageMutation(OpType.INSERT, sync, key, Mutator.SYNC, using, element=element) for key, element in made.items()
-    ]
-    mutations += [StorageMutation(OpType.UPDATE, sync, key, Mutator.SYNC, using) for key in changed]
-    messages.emit(sync, mutations, using)
+    change_log.append(
+        sync.label,
+        [*((OpType.INSERT, key, None) for key in made), *((OpType.UPDATE, key, None) for key in changed)],
+        using,
+    )
 
 
 def _instance(sync: SyncedModel, values: Mapping[str, Any]) -> models.Model:
@@ -97,7 +97,8 @@ def _update(
     if not connection.features.supports_update_conflicts or _has_other_required(sync):
         for key, values in changed.items():
             queryset: models.QuerySet[Any] = models.QuerySet(sync.model, using=using)
-            queryset.filter(pk=sync.pk_of(key)).update(**values)
+            with muted():
+                queryset.filter(pk=sync.pk_of(key)).update(**values)
         return
     keys = list(sync.model._meta.pk_fields)
     instances = [sync.model(**{**existing[key], **values}) for key, values in changed.items()]
@@ -129,18 +130,11 @@ def delete(sync: SyncedModel, keys: Sequence[str], using: str) -> None:
     pks = [sync.pk_of(key) for key in keys]
     queryset: models.QuerySet[Any] = models.QuerySet(sync.model, using=using).filter(pk__in=pks)
     if sync.model._meta.related_objects:
-        with messages.acting_as_sync():
+        with muted():
             queryset.delete()
         return
-    gone = {sync.key_of(instance): instance for instance in queryset}
-    queryset._raw_delete(using)
-    mutations = [
-        StorageMutation(
-            OpType.DELETE, sync, key, Mutator.SYNC, using, element=instance, snapshot=sync.to_wire(instance)
-        )
-        for key, instance in gone.items()
-    ]
-    messages.emit(sync, mutations, using)
+    with muted():
+        queryset._raw_delete(using)
 
 
 def has_children(sync: SyncedModel, key: str, using: str) -> bool:

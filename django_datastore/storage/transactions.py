@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.db import connections, router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_datastore.models import Lease, MutationEvent
+
+_TAKE_WRITE_LOCK = f"UPDATE {Lease._meta.db_table} SET name = name WHERE 0"
 
 
 def outbox_alias() -> str:
@@ -16,17 +19,19 @@ def outbox_alias() -> str:
 
 
 @contextmanager
-def write_transaction(using: str | None = None) -> Iterator[None]:
-    """A transaction (or part of the running one) that will write.
+def write_transaction(using: str | None = None, *, savepoint: bool = False) -> Iterator[None]:
+    """A transaction (or part of the running one) that reads and then writes.
 
-    SQLite cannot turn a reading transaction into a writing one once somebody else has written, and fails at once. So an
-    outermost transaction takes the write lock first, with the patience of the connection's `timeout`.
+    SQLite cannot turn a reading transaction into a writing one once somebody else has written, and fails at once. So
+    the write lock is taken first, with the patience of the connection's `timeout`.
     """
     alias = using or outbox_alias()
-    connection = connections[alias]
-    outermost = not connection.in_atomic_block
-    with transaction.atomic(using=alias, savepoint=False):
-        if outermost and connection.vendor == "sqlite" and getattr(connection, "transaction_mode", None) != "IMMEDIATE":
-            with connection.cursor() as cursor:
-                cursor.execute(f"UPDATE {Lease._meta.db_table} SET name = name WHERE 0")
+    with transaction.atomic(using=alias, savepoint=savepoint):
+        _take_write_lock(connections[alias])
         yield
+
+
+def _take_write_lock(connection: BaseDatabaseWrapper) -> None:
+    if connection.vendor == "sqlite" and getattr(connection, "transaction_mode", None) != "IMMEDIATE":
+        with connection.cursor() as cursor:
+            cursor.execute(_TAKE_WRITE_LOCK)

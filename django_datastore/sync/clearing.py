@@ -12,7 +12,7 @@ from django_datastore import registry
 from django_datastore.exceptions import UnsentMutations
 from django_datastore.introspection import SyncedModel
 from django_datastore.models import Conflict, ModelMetadata, MutationEvent, RecordMetadata
-from django_datastore.storage import messages
+from django_datastore.storage.entries import muted
 from django_datastore.storage.transactions import outbox_alias, write_transaction
 
 _CHUNK = 500
@@ -21,7 +21,7 @@ _CHUNK = 500
 def clear(*, force: bool = False) -> None:
     """Empty the tables of all registered models, and the sync state. Raises `UnsentMutations` unless `force`."""
     using = outbox_alias()
-    with write_transaction(using), messages.acting_as_sync():
+    with write_transaction(using), muted():
         if force:
             MutationEvent.objects.using(using).all().delete()
         else:

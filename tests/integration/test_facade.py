@@ -14,7 +14,7 @@ from django_datastore import DataStore, registry
 from django_datastore.appsync_local.server import LocalServer
 from django_datastore.exceptions import ConditionFailed, InvalidPredicate, UnsentMutations
 from django_datastore.models import MutationEvent, MutationReference, RecordMetadata
-from django_datastore.storage import messages
+from django_datastore.storage.entries import muted
 from django_datastore.sync import merger
 from django_datastore.sync.engine import Engine
 from testproject.blog.models import Blog, Post
@@ -96,7 +96,7 @@ def test_clear_refuses_to_lose_unsent_mutations_and_says_which(site: Engine, app
 def test_clear_refuses_to_lose_rows_that_were_never_sent(site: Engine, appsync: LocalServer) -> None:
     Post.objects.create(title="sent")
     site.drain()
-    with messages.acting_as_sync():  # as rows that were there before the model was registered
+    with muted():  # as rows that were there before the model was registered
         Post.objects.bulk_create([Post(title=f"old {number}") for number in range(1001)])
     with pytest.raises(UnsentMutations, match=r"would lose 1001 rows it was never told of \(Post: 1001\)") as refusal:
         DataStore.clear()

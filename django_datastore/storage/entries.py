@@ -1,0 +1,277 @@
+"""What a write puts into outbox and change log, in its transaction, by compiled statements.
+
+    a row was written ─▶ its lane is empty ─▶ entry and change, in one statement or two
+                                    └─ something waits ─▶ coalescing ─▶ rewritten, dropped, or one more entry
+
+Called by the captures with what a person wrote; merges log their changes by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import Any, TypeVar
+
+from django.db import transaction
+from django.utils import timezone
+
+from django_datastore import events
+from django_datastore.models import MutationEvent, RecordMetadata
+from django_datastore.storage import change_log, entry_statements, references
+from django_datastore.storage.announcements import announcer
+from django_datastore.storage.captured import CapturedModel
+from django_datastore.storage.coalescing import Append, Drop, Keep, Rewrite, Waiting, coalesce
+from django_datastore.types import Operation, OpType, WireRecord
+
+T = TypeVar("T")
+State = MutationEvent.State
+
+_CHUNK = 500
+_OPERATIONS = {
+    OpType.INSERT: Operation.CREATE,
+    OpType.UPDATE: Operation.UPDATE,
+    OpType.DELETE: Operation.DELETE,
+}
+_muted: ContextVar[bool] = ContextVar("django_datastore_muted", default=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One row that a person wrote."""
+
+    op_type: OpType
+    key: str
+    changed: WireRecord = field(default_factory=dict)
+    """By wire name, what AppSync has to be told."""
+    base: WireRecord = field(default_factory=dict)
+    """The same fields as they were stored before."""
+    snapshot: WireRecord | None = None
+    """The wire record of a deleted row."""
+    condition: WireRecord | None = None
+    """The GraphQL condition of the mutation."""
+
+    @property
+    def operation(self) -> Operation:
+        """The mutation that tells AppSync."""
+        return _OPERATIONS[self.op_type]
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether AppSync has to be told at all."""
+        return bool(self.changed) or self.op_type is not OpType.UPDATE
+
+    @property
+    def change(self) -> change_log.Entry:
+        """The write as watchers see it."""
+        return (self.op_type, self.key, self.snapshot)
+
+
+@contextmanager
+def muted() -> Iterator[None]:
+    """Inside, writes of this task or thread are not sent: watchers see them, the outbox does not.
+
+    The rows then differ from AppSync's records until one of both is written again. For imports of what AppSync has
+    already, and for tests.
+    """
+    token = _muted.set(True)
+    try:
+        yield
+    finally:
+        _muted.reset(token)
+
+
+def write(captured: CapturedModel, written: Write, using: str) -> None:
+    """Put one write into outbox and change log."""
+    if _muted.get() or not written.is_sent:
+        change_log.append(captured.label, [written.change], using)
+    else:
+        event = entry_statements.insert_first(captured, written, using)
+        if event is None:
+            _join_lanes(captured, [written], using)
+        else:
+            lane = (captured.label, written.key)
+            pointed_to = references.parents(captured, written.key, written.changed)
+            references.refer(event, lane, written.operation, pointed_to, using)
+            _tell_enqueued(captured, [(event, written)], using)
+    announcer.announce_on_commit(using)
+
+
+def write_all(captured: CapturedModel, writes: Iterable[Write], using: str, *, verify: bool = False) -> None:
+    """Put many writes of one model into outbox and change log, some hundred at a time.
+
+    `verify`: others may have created the same records meanwhile; what AppSync has already is updated then.
+    """
+    for some in _chunks(writes):
+        if len(some) == 1 and not verify:
+            write(captured, some[0], using)
+            continue
+        change_log.append(captured.label, [each.change for each in some], using)
+        if not _muted.get():
+            sent = [each for each in some if each.is_sent]
+            _enqueue(captured, _verified(captured, sent, using) if verify else sent, using)
+        announcer.announce_on_commit(using)
+
+
+def _enqueue(captured: CapturedModel, writes: Sequence[Write], using: str) -> None:
+    taken = entry_statements.lanes_among(captured, [each.key for each in writes], using)
+    behind = [each for each in writes if each.key in taken]
+    first = [each for each in writes if each.key not in taken]
+    gone = _gone(captured, [each.key for each in first if each.op_type is OpType.DELETE], using)
+    first = [each for each in first if each.op_type is not OpType.DELETE or each.key not in gone]
+    entry_statements.insert_all(captured, first, using)
+    _refer_all(captured, first, using)
+    if behind:
+        _join_lanes(captured, behind, using)
+
+
+def _refer_all(captured: CapturedModel, writes: Sequence[Write], using: str) -> None:
+    pointing = {each.key: references.parents(captured, each.key, each.changed) for each in writes}
+    unknown = references.unacknowledged((lane for lanes in pointing.values() for lane in lanes), using)
+    wants_ids = events.outbox_mutation_enqueued.has_listeners(captured.synced.model)
+    waiting = {key: [lane for lane in lanes if lane in unknown] for key, lanes in pointing.items()}
+    if not wants_ids and not any(waiting.values()):
+        return
+    ids = entry_statements.last_ids(captured, [each.key for each in writes], using)
+    for each in writes:
+        lane = (captured.label, each.key)
+        references.refer(ids[each.key], lane, each.operation, waiting[each.key], using)
+    _tell_enqueued(captured, [(ids[each.key], each) for each in writes], using)
+
+
+# -- lanes where something waits -------------------------------------------------------------------------------------
+
+
+def _join_lanes(captured: CapturedModel, writes: Sequence[Write], using: str) -> None:
+    """Put writes behind, or into, what waits in their lanes."""
+    keys = [each.key for each in writes]
+    waiting = MutationEvent.objects.using(using).filter(model=captured.label, record_key__in=keys)
+    last = {event.record_key: event for event in waiting.select_for_update().order_by("id")}
+    gone: set[str] | None = None
+    for each in writes:
+        event = last.get(each.key)
+        if event is None and each.op_type is OpType.DELETE:
+            gone = _gone(captured, keys, using) if gone is None else gone
+            if each.key in gone:
+                continue
+        if (found := _join(captured, event, each, using)) is not None:
+            last[each.key] = found
+        else:
+            last.pop(each.key, None)
+
+
+def _join(captured: CapturedModel, last: MutationEvent | None, each: Write, using: str) -> MutationEvent | None:
+    """One write. Returns the entry that carries it, if any does."""
+    decision = _decide(captured, last, each, using)
+    match decision, last:
+        case Drop(), MutationEvent():
+            references.forget([last.pk], using)
+            MutationEvent.objects.using(using).filter(pk=last.pk)._raw_delete(using)
+            return None
+        case Keep(), MutationEvent():
+            return last
+        case Rewrite(), MutationEvent():
+            event = _rewrite(captured, last, decision, each, using)
+        case _:
+            event = _append(captured, each, using)
+    _tell_enqueued(captured, [(event.pk, each)], using)
+    return event
+
+
+def _decide(
+    captured: CapturedModel, last: MutationEvent | None, each: Write, using: str
+) -> Drop | Keep | Rewrite | Append:
+    if last is None:
+        return Append()
+    never_executed = last.state != State.IN_FLIGHT and not last.outcome_unknown
+    waiting = Waiting(
+        Operation(last.operation),
+        last.data,
+        last.base,
+        can_absorb=never_executed and last.condition is None and each.condition is None,
+    )
+    fields = (column.wire_name for column in captured.columns if column.is_sent)
+    decision = coalesce(waiting, each.operation, each.changed, each.base, sent_fields=fields)
+    if isinstance(decision, Rewrite) and last.operation == decision.operation == Operation.CREATE:
+        lane = (captured.label, each.key)
+        if any(
+            references.reaches(parent, lane, using) for parent in references.parents(captured, each.key, each.changed)
+        ):
+            return Append()  # two creates would wait for each other
+    return decision
+
+
+def _rewrite(captured: CapturedModel, last: MutationEvent, decision: Rewrite, each: Write, using: str) -> MutationEvent:
+    """Change an entry in place; a parked one gets another try, since what was wrong with it may be mended now."""
+    last.operation, last.data, last.base = decision.operation, decision.data, decision.base
+    if last.state == State.PARKED:
+        last.state, last.attempts, last.next_attempt_at = State.PENDING, 0, timezone.now()
+        last.error_type = last.last_error = ""
+    last.save(using=using)
+    pointed_to = references.parents(captured, each.key, each.changed)
+    if decision.operation is Operation.DELETE or pointed_to:
+        references.forget([last.pk], using)
+        pointed_to = references.parents(captured, each.key, decision.data)
+        references.refer(last.pk, (captured.label, each.key), decision.operation, pointed_to, using)
+    return last
+
+
+def _append(captured: CapturedModel, each: Write, using: str) -> MutationEvent:
+    event = MutationEvent(
+        model=captured.label,
+        record_key=each.key,
+        operation=each.operation,
+        data=each.changed,
+        base=each.base,
+        condition=each.condition,
+        shape=captured.synced.shape,
+    )
+    event.save(using=using, force_insert=True)
+    pointed_to = references.parents(captured, each.key, each.changed)
+    references.refer(event.pk, (captured.label, each.key), each.operation, pointed_to, using)
+    return event
+
+
+# -- what AppSync is known to have -----------------------------------------------------------------------------------
+
+
+def _gone(captured: CapturedModel, keys: Sequence[str], using: str) -> set[str]:
+    """Those that AppSync has told us are deleted there: no delete need be sent."""
+    if not keys:
+        return set()
+    known = RecordMetadata.objects.using(using).filter(model=captured.label, record_key__in=keys)
+    return set(known.filter(presence=RecordMetadata.Presence.DELETED).values_list("record_key", flat=True))
+
+
+def _verified(captured: CapturedModel, writes: Sequence[Write], using: str) -> list[Write]:
+    made = [each.key for each in writes if each.op_type is OpType.INSERT]
+    known = RecordMetadata.objects.using(using).filter(
+        model=captured.label, record_key__in=made, version__isnull=False, presence=RecordMetadata.Presence.HERE
+    )
+    here = set(known.values_list("record_key", flat=True))
+    return [
+        Write(OpType.UPDATE, each.key, each.changed) if each.op_type is OpType.INSERT and each.key in here else each
+        for each in writes
+    ]
+
+
+# -- telling ---------------------------------------------------------------------------------------------------------
+
+
+def _tell_enqueued(captured: CapturedModel, written: Sequence[tuple[int, Write]], using: str) -> None:
+    model = captured.synced.model
+    if not events.outbox_mutation_enqueued.has_listeners(model):
+        return
+    for event, each in written:
+        facts: dict[str, Any] = {"mutation_event_id": event, "operation": each.operation, "record_key": each.key}
+        tell = partial(events.send, events.outbox_mutation_enqueued, model, **facts)
+        transaction.on_commit(tell, using=using, robust=True)
+
+
+def _chunks(values: Iterable[T]) -> Iterator[list[T]]:
+    iterator = iter(values)
+    while some := list(islice(iterator, _CHUNK)):
+        yield some

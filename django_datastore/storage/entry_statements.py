@@ -1,0 +1,139 @@
+"""The compiled statements behind `entries`: INSERTs of outbox entries, with the change where a database can do both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Max
+from django.utils import timezone
+
+from django_datastore.fields import to_json
+from django_datastore.models import MutationEvent, RecordMetadata
+from django_datastore.storage import change_log
+from django_datastore.storage.captured import CapturedModel
+from django_datastore.storage.compiled import once
+from django_datastore.types import OpType
+
+if TYPE_CHECKING:
+    from django_datastore.storage.entries import Write
+
+_GIVEN = ("model", "record_key", "operation", "data", "base", "condition", "shape", "next_attempt_at", "created_at")
+"""The columns that differ from entry to entry; all others have their defaults."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    """The INSERTs, for one connection."""
+
+    columns: str
+    defaults: tuple[Any, ...]
+    first: str
+    """Of an entry, if its lane is empty."""
+    first_delete: str
+    """Of a delete, if its lane is empty and AppSync is not known to have deleted the record."""
+    logs_change: bool
+    """Whether the two above write the change, too, and return the entry's id."""
+
+
+def insert_first(captured: CapturedModel, written: Write, using: str) -> int | None:
+    """Insert entry and change of a write; no entry, and None, where something waits or AppSync knows."""
+    statements = once(using, insert_first, _compile)
+    connection = connections[using]
+    is_delete = written.op_type is OpType.DELETE
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    lane = (captured.label, written.key)
+    parameters = [*_values(captured, written, now), *statements.defaults, *lane, *(lane if is_delete else ())]
+    change = (captured.label, change_log.one(*written.change), now)
+    statement = statements.first_delete if is_delete else statements.first
+    with connection.cursor() as cursor:
+        if statements.logs_change:
+            cursor.execute(statement, [*parameters, *change])
+            found = cursor.fetchone()
+            return None if found is None else found[0]
+        cursor.execute(statement, parameters)
+        event = cursor.lastrowid if cursor.rowcount else None
+        cursor.execute(once(using, change_log.insert_sql, change_log.insert_sql), change)
+    return event
+
+
+def insert_all(captured: CapturedModel, writes: Sequence[Write], using: str) -> None:
+    """Insert the entries of lanes that are known to be empty, and locked by their rows."""
+    if not writes:
+        return
+    statements = once(using, insert_first, _compile)
+    connection = connections[using]
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    table = connection.ops.quote_name(MutationEvent._meta.db_table)
+    rows = [(*_values(captured, each, now), *statements.defaults) for each in writes]
+    marks = f"({', '.join(['%s'] * len(rows[0]))})"
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.executemany(f"INSERT INTO {table} ({statements.columns}) VALUES {marks}", rows)
+        else:
+            every = ", ".join([marks] * len(rows))
+            cursor.execute(
+                f"INSERT INTO {table} ({statements.columns}) VALUES {every}", [value for row in rows for value in row]
+            )
+
+
+def lanes_among(captured: CapturedModel, keys: Sequence[str], using: str) -> set[str]:
+    """Those of the records for which something waits."""
+    waiting = MutationEvent.objects.using(using).filter(model=captured.label, record_key__in=keys)
+    return set(waiting.values_list("record_key", flat=True))
+
+
+def last_ids(captured: CapturedModel, keys: Sequence[str], using: str) -> dict[str, int]:
+    """The last entry of each lane."""
+    waiting = MutationEvent.objects.using(using).filter(model=captured.label, record_key__in=keys)
+    return dict(waiting.values_list("record_key").annotate(Max("id")))
+
+
+def _values(captured: CapturedModel, written: Write, now: Any) -> tuple[Any, ...]:
+    condition = None if written.condition is None else to_json(written.condition)
+    return (
+        captured.label,
+        written.key,
+        str(written.operation),
+        to_json(written.changed),
+        to_json(written.base) if written.base else "{}",
+        condition,
+        captured.synced.shape,
+        now,
+        now,
+    )
+
+
+def _compile(connection: BaseDatabaseWrapper) -> _Statements:
+    quote = connection.ops.quote_name
+    fields = {item.name: item for item in MutationEvent._meta.concrete_fields if not item.primary_key}
+    others = [item for name, item in fields.items() if name not in _GIVEN]
+    columns = ", ".join(quote(str(item.column)) for item in (*(fields[name] for name in _GIVEN), *others))
+    marks = ", ".join(["%s"] * len(fields))
+    outbox, metadata = quote(MutationEvent._meta.db_table), quote(RecordMetadata._meta.db_table)
+    source = " FROM DUAL" if connection.vendor == "mysql" else ""
+    is_empty = f"NOT EXISTS (SELECT 1 FROM {outbox} earlier WHERE earlier.model = %s AND earlier.record_key = %s)"
+    is_known = (
+        f"NOT EXISTS (SELECT 1 FROM {metadata} known WHERE known.model = %s AND known.record_key = %s "
+        f"AND known.presence = '{RecordMetadata.Presence.DELETED.value}')"
+    )
+    first = f"INSERT INTO {outbox} ({columns}) SELECT {marks}{source} WHERE {is_empty}"
+    first_delete = f"{first} AND {is_known}"
+    logs_change = connection.vendor == "postgresql"
+    if logs_change:
+        first, first_delete = (_with_change(statement, connection.alias) for statement in (first, first_delete))
+    return _Statements(
+        columns=columns,
+        defaults=tuple(item.get_db_prep_save(item.get_default(), connection) for item in others),
+        first=first,
+        first_delete=first_delete,
+        logs_change=logs_change,
+    )
+
+
+def _with_change(statement: str, using: str) -> str:
+    change = change_log.insert_sql(connections[using])
+    return f"WITH entry AS ({statement} RETURNING id), change AS ({change}) SELECT id FROM entry"
