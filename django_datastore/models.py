@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from django_datastore.fields import JSONText, KeyText
+from django_datastore.indexes import PartialIndex
 
 KEY_LENGTH = 2200
 """Characters of a record key. DynamoDB takes keys of 2,048 bytes; PostgreSQL's indexes take rows of 2,704."""
@@ -195,8 +196,8 @@ class RecordMetadata(RecordReference):
             models.UniqueConstraint(fields=["model", "record_key"], name="datastore_metadata_record"),
         ]
         indexes: ClassVar = [
-            models.Index(fields=["hold", "model"], name="datastore_metadata_hold", condition=~Q(hold="")),
-            models.Index(fields=["waits_for"], name="datastore_metadata_waits_for", condition=~Q(waits_for="")),
+            PartialIndex(fields=["hold", "model"], name="datastore_metadata_hold", only=~Q(hold="")),
+            PartialIndex(fields=["waits_for"], name="datastore_metadata_waits_for", only=~Q(waits_for="")),
         ]
 
 
