@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 else:  # subscriptable for the type checker only
     _CharField, _TextField = models.CharField, models.TextField
 
-_BINARY_COLLATIONS = {"postgresql": "C", "mysql": "utf8mb4_bin"}
+_BINARY_COLLATIONS = {"postgresql": "C", "mysql": "utf8mb4_nopad_bin"}
 """SQLite compares bytes by itself. Elsewhere a database may hold `"a"` and `"A"`, or `"a"` and `"a "`, for equal."""
 
 to_json = json.JSONEncoder(separators=(",", ":")).encode
