@@ -18,7 +18,7 @@ REDIS_URL = os.environ.get("REDIS_URL", "")
 
 
 def database_from_url(url: str) -> dict[str, Any]:
-    """`sqlite:///path` or `postgres://user:password@host:port/name` as an entry of DATABASES."""
+    """`sqlite:///path`, `postgres://user:password@host:port/name` or `mysql://…` (MariaDB) as an entry of DATABASES."""
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
         return {
@@ -31,7 +31,7 @@ def database_from_url(url: str) -> dict[str, Any]:
             },
         }
     engines = {"postgres": "postgresql", "postgresql": "postgresql", "mysql": "mysql"}
-    return {
+    found = {
         "ENGINE": f"django.db.backends.{engines[parts.scheme]}",
         "NAME": unquote(parts.path.removeprefix("/")),
         "USER": unquote(parts.username or ""),
@@ -39,6 +39,13 @@ def database_from_url(url: str) -> dict[str, Any]:
         "HOST": parts.hostname or dict(parse_qsl(parts.query)).get("host", ""),  # a socket's directory comes as ?host=
         "PORT": str(parts.port or ""),
     }
+    if parts.scheme == "mysql":
+        found["OPTIONS"] = {
+            "charset": "utf8mb4",
+            "isolation_level": "read committed",
+            "init_command": "SET sql_mode='STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+        }
+    return found
 
 
 SECRET_KEY = "the demo is for one machine only"
