@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -17,7 +18,14 @@ _SQLITE_OPTIONS = {
     "transaction_mode": "IMMEDIATE",
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
 }
-_ENGINES = {"postgres": "postgresql", "postgresql": "postgresql"}
+_MARIADB_OPTIONS = {
+    "charset": "utf8mb4",
+    "isolation_level": "read committed",
+    "init_command": "SET sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
+}
+_ENGINES = {"postgres": "postgresql", "postgresql": "postgresql", "mysql": "mysql"}
+_DRIVERS = {"postgresql": (("psycopg", "psycopg2"), "postgres"), "mysql": (("MySQLdb",), "mysql")}
+"""By engine: the modules of which one must be there, and the extra that brings it."""
 _numbers = itertools.count(1)
 _private: set[str] = set()
 
@@ -31,17 +39,28 @@ def entry(target: str | Path) -> dict[str, Any]:
     if parts.scheme == "sqlite":
         return _sqlite(unquote(parts.path.removeprefix("/")))
     if parts.scheme not in _ENGINES:
-        known = "a SQLite file, sqlite:///path or postgres://user:password@host:port/name"
+        known = "a SQLite file, sqlite:///path, postgres://user:password@host:port/name or mysql://… (MariaDB)"
         raise ConfigurationError(f"Cannot use the database {parts.scheme}://…; supported: {known}.")
+    engine = _ENGINES[parts.scheme]
+    _require_driver(engine, parts.scheme)
     return {
-        "ENGINE": f"django.db.backends.{_ENGINES[parts.scheme]}",
+        "ENGINE": f"django.db.backends.{engine}",
         "NAME": unquote(parts.path.removeprefix("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
         "HOST": parts.hostname or "",
         "PORT": str(parts.port or ""),
-        "OPTIONS": dict(parse_qsl(parts.query)),
+        "OPTIONS": (_MARIADB_OPTIONS if engine == "mysql" else {}) | dict(parse_qsl(parts.query)),
     }
+
+
+def _require_driver(engine: str, scheme: str) -> None:
+    modules, extra = _DRIVERS[engine]
+    if not any(map(find_spec, modules)):
+        raise ConfigurationError(
+            f"Cannot use the database {scheme}://…: its driver is not installed. "
+            f"Install it with: pip install 'django-datastore[{extra}]'."
+        )
 
 
 def _sqlite(path: str) -> dict[str, Any]:

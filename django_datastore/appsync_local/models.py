@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from django.db import models
 
+from django_datastore.appsync_local.columns import AsciiText, KeyBytes
+
 MAX_KEY_LENGTH = 1000
 """Characters of a key's JSON text."""
+MAX_SORT_BYTES = 1024
+"""Bytes of a sort key in a secondary index, as many as DynamoDB takes."""
+MAX_STORED_PARTITION_BYTES = 512
+"""Longer partitions are stored as a hash."""
 
 
 class StoredRecord(models.Model):
     """The shared columns: a record of any model, as it is or as it was."""
 
-    model = models.CharField(max_length=200)
+    model = AsciiText(max_length=200)
     """The model's name in the API."""
-    key = models.CharField(max_length=MAX_KEY_LENGTH)
+    key = AsciiText(max_length=MAX_KEY_LENGTH)
     """The primary key's values as JSON text, such as `["3f…"]`."""
     data = models.TextField()
     """The field values as JSON text: text keeps what `jsonb` refuses, such as a NUL in a string."""
@@ -73,10 +79,10 @@ class Publication(models.Model):
 class IndexEntry(models.Model):
     """Where a secondary index has a record. The keys are bytes in the order of the index."""
 
-    index = models.CharField(max_length=500)
+    index = AsciiText(max_length=500)
     """The index's name, which tells its model and fields."""
-    partition = models.BinaryField()
-    sort = models.BinaryField()
+    partition = KeyBytes(max_length=MAX_STORED_PARTITION_BYTES)
+    sort = KeyBytes(max_length=MAX_SORT_BYTES)
     record_id = models.BigIntegerField()
     """The `id` of the `Record`; no foreign key, because a cascade would read the rows it deletes."""
 
@@ -95,7 +101,7 @@ class IndexEntry(models.Model):
 class BuiltIndex(models.Model):
     """An index that has all records there are: writes keep it up to date from then on."""
 
-    name = models.CharField(max_length=500, unique=True)
+    name = AsciiText(max_length=500, unique=True)
 
     def __str__(self) -> str:
         return self.name

@@ -32,7 +32,7 @@ _MINUTE_MS = 60_000
 _GRACE_MS = 60 * _MINUTE_MS
 """How long the delta log keeps what has outlived its time: a sync that began before goes on through it page by page."""
 _CHUNK = 500
-"""Keys per look-up; SQLite and PostgreSQL both take many more, and plan badly for thousands."""
+"""Keys per look-up; the databases take many more, and plan badly for thousands."""
 
 
 class Store:
@@ -206,8 +206,8 @@ class Store:
 
     def changes(self, model: str, *, since: int, after: tuple[int, int], limit: int) -> list[Stored]:
         """A page of the delta log in the order of change; `after` is the time and position of the last row seen."""
-        changed, position = max((since, 0), after)
-        return [stored(row) for row in self._select(self._sql.changes, model, changed, position, limit)]
+        behind = self._sql.place(*max((since, 0), after))
+        return [stored(row) for row in self._select(self._sql.changes, model, *behind, limit)]
 
     def walk(
         self,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import os
+import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
 from django_datastore.appsync_local.server import LocalServer
+from testproject.settings import database_from_url
 
 SDL = (Path(__file__).parents[1] / "data" / "amplify_example" / "models.graphql").read_text()
 POST = (
@@ -25,20 +27,53 @@ POST = (
 
 @contextmanager
 def fresh_database() -> Iterator[str | None]:
-    """A database for a local server: on PostgreSQL where TEST_DATABASE_URL names one, else None for a SQLite file."""
+    """A database for a local server on the server that TEST_DATABASE_URL names, else None for a SQLite file."""
     url = os.environ.get("TEST_DATABASE_URL", "")
-    if not url.startswith("postgres"):
+    makers = {"postgres": _execute_on_postgresql, "postgresql": _execute_on_postgresql, "mysql": _execute_on_mariadb}
+    execute = makers.get(urlsplit(url).scheme)
+    if execute is None:
         yield None
         return
+    name = f"appsync_local_{uuid.uuid4().hex[:12]}"
+    execute(url, f"CREATE DATABASE {name}")
+    try:
+        yield urlsplit(url)._replace(path=f"/{name}").geturl()
+    finally:
+        execute(url, f"DROP DATABASE {name}" + ("" if execute is _execute_on_mariadb else " WITH (FORCE)"))
+
+
+def query(database: str, statement: str) -> list[tuple[Any, ...]]:
+    """The rows of a statement on the database of a local server."""
+    if database.startswith("postgres"):
+        return _execute_on_postgresql(database, statement)
+    if database.startswith("mysql"):
+        return _execute_on_mariadb(database, statement)
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def _execute_on_postgresql(url: str, statement: str) -> list[tuple[Any, ...]]:
     import psycopg
 
-    name = f"appsync_local_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-        try:
-            yield urlsplit(url)._replace(path=f"/{name}").geturl()
-        finally:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+        cursor = connection.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []
+
+
+def _execute_on_mariadb(url: str, statement: str) -> list[tuple[Any, ...]]:
+    import MySQLdb
+
+    entry = database_from_url(url)
+    place = {"host": entry["HOST"], "port": int(entry["PORT"] or 3306)}
+    # no database is chosen where one is made: the one of the URL need not be there
+    chosen = {} if statement.startswith(("CREATE DATABASE", "DROP DATABASE")) else {"database": entry["NAME"]}
+    options = {"init_command": "SET sql_mode='ANSI_QUOTES'", "autocommit": True}
+    with closing(
+        MySQLdb.connect(user=entry["USER"], password=entry["PASSWORD"], **place, **chosen, **options)
+    ) as connection:
+        cursor = connection.cursor()
+        cursor.execute(statement)
+        return list(cursor.fetchall())
 
 
 @contextmanager

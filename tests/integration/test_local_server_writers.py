@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import httpx
 import pytest
 
 from django_datastore.appsync_local.server import LocalServerProcess
-from tests.integration.local_server_tools import SDL, fresh_database
+from tests.integration.local_server_tools import SDL, fresh_database, query
 
 ROOT = Path(__file__).parents[2]
 PROCESSES = 2
@@ -197,16 +196,6 @@ def test_of_creates_of_one_key_in_two_processes_one_wins_and_nobody_sees_the_dat
     assert all(error["data"]["_version"] == 1 for error in errors)
 
 
-def rows(database: str, statement: str) -> list[tuple[Any, ...]]:
-    if not database.startswith("postgres"):
-        with closing(sqlite3.connect(database)) as connection:
-            return connection.execute(statement).fetchall()
-    import psycopg
-
-    with psycopg.connect(database) as connection:
-        return connection.execute(statement.encode()).fetchall()
-
-
 def test_killed_process_leaves_whole_documents_and_a_log_that_agrees(
     start: Callable[[], LocalServerProcess], database: str
 ):
@@ -236,16 +225,18 @@ def test_killed_process_leaves_whole_documents_and_a_log_that_agrees(
         writer.join()
 
     documents: dict[str, list[int]] = {}
-    base = rows(database, "SELECT key, version, last_changed_at, id FROM appsync_local_record WHERE model = 'Post'")
+    base = query(
+        database, """SELECT "key", version, last_changed_at, id FROM appsync_local_record WHERE model = 'Post'"""
+    )
     for key, version, *_ in base:
         documents.setdefault(json.loads(key)[0].rpartition(".")[0], []).append(version)
     assert len(documents) >= 6
     assert all(versions == [2] * size for versions in documents.values())  # whole documents only
-    delta = rows(database, "SELECT key, version, last_changed_at FROM appsync_local_delta WHERE model = 'Post'")
+    delta = query(database, """SELECT "key", version, last_changed_at FROM appsync_local_delta WHERE model = 'Post'""")
     newest = {key: (version, changed) for key, version, changed in sorted(delta, key=lambda row: row[1])}
     assert newest == {key: (version, changed) for key, version, changed, _ in base}
     assert len(delta) == 2 * len(base)
-    entries = rows(database, "SELECT record_id FROM appsync_local_indexentry")
+    entries = query(database, "SELECT record_id FROM appsync_local_indexentry")
     assert sorted(entries) == sorted((position,) for *_, position in base)
     update = 'mutation { updatePost(input: {id: "0.0.0", title: "z", _version: 2}) { _version } }'
     assert Line(start()).data(update) == {"_version": 3}  # the next process goes on from there

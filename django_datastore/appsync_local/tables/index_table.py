@@ -84,7 +84,8 @@ class IndexTable:
         )
         bounds = [bound for bound in (span.lower or None, span.upper) if bound is not None]
         with connections[self._alias].cursor() as cursor:
-            cursor.execute(statement, [index.name, partition, *bounds, *(after or ()), now, limit])
+            behind = self._sql.place(*after) if after else ()
+            cursor.execute(statement, [index.name, partition, *bounds, *behind, now, limit])
             return [stored(row) for row in cursor.fetchall()]
 
     # -- building ------------------------------------------------------------------------------------------------------

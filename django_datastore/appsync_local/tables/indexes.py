@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from django_datastore.appsync_local.errors import FieldError
+from django_datastore.appsync_local.models import MAX_SORT_BYTES, MAX_STORED_PARTITION_BYTES
 from django_datastore.appsync_local.operations import Operation
 from django_datastore.schema.types import ModelSchema
 
@@ -20,9 +21,6 @@ Entry: TypeAlias = tuple[str, bytes, bytes]
 """Index name, partition, sort key: where an index has a record."""
 
 MAX_PARTITION_BYTES = 2048
-MAX_SORT_BYTES = 1024
-_HASHED_FROM = 512
-"""Partitions longer than this are stored as a hash: they are only ever compared for equality."""
 _NUMBERS = ("Int", "Float", "AWSTimestamp")
 _SEPARATOR = "#"
 _SIGN = 1 << 63
@@ -85,7 +83,9 @@ class Index:
         found = self._encode(self.fields[0], value)
         if len(found) > MAX_PARTITION_BYTES:
             raise _oversize("hashkey", MAX_PARTITION_BYTES)
-        return found if len(found) <= _HASHED_FROM else b"\xff" + hashlib.sha256(found).digest()
+        if len(found) <= MAX_STORED_PARTITION_BYTES:
+            return found
+        return b"\xff" + hashlib.sha256(found).digest()  # partitions are only ever compared for equality
 
     def sort_key(self, values: Sequence[Any]) -> bytes:
         """The sort key of these values; several are one text, as Amplify joins them."""

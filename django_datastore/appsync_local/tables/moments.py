@@ -65,7 +65,7 @@ class Moments:
     def _promise(self, moment: int) -> list[tuple[Any, ...]]:
         """Makes later writes no earlier than `moment`; nothing while a write is under way.
 
-        A reader does not wait for a long write: PostgreSQL's statement skips the lock, SQLite soon gives up.
+        A reader does not wait for a long write: the statement skips the lock, and SQLite soon gives up.
         """
         if connections[self._alias].vendor != "sqlite":
             return self._select(self._sql.promise, moment)
