@@ -29,6 +29,8 @@ class ModelSync(SyncedModel):
     """GraphQL types where the default is not right: `{"tags": "[String]"}` for a JSON field that holds a list."""
     read_only: ClassVar[Sequence[str]] = ()
     """Fields the server sets: they are read and never sent. Automatic `created_at` and `updated_at` are anyway."""
+    together: Sequence[Sequence[str]] = ()
+    """Groups of fields that must travel together, as parts of one composite index key must: `[("email", "name")]`."""
     timestamps: ClassVar[Mapping[str, str | None] | None] = {}
     """`@model(timestamps: …)` as the API has it: `{"createdAt": "madeAt"}`; None where records have no timestamps."""
     model_name: ClassVar[str | None] = None
@@ -49,6 +51,7 @@ class ModelSync(SyncedModel):
             names=self.names,
             types=self.types,
             read_only=self.read_only,
+            together=self.together,
             timestamps=self.timestamps,
             model_name=self.model_name,
             plural_name=self.plural_name,

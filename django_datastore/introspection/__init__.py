@@ -4,7 +4,7 @@ A field that cannot be expressed is left out and becomes a `Problem`, which the 
 """
 
 from django_datastore.introspection.declarations import Declarations, complaints
-from django_datastore.introspection.fields import Problem
+from django_datastore.introspection.problems import Problem
 from django_datastore.introspection.synced_model import SyncedModel
 from django_datastore.introspection.values import FieldBinding
 

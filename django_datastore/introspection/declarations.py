@@ -31,6 +31,7 @@ class Declarations:
     names: Mapping[str, str] = field(default_factory=dict)
     types: Mapping[str, str] = field(default_factory=dict)
     read_only: Sequence[str] = ()
+    together: Sequence[Sequence[str]] = ()
     timestamps: Mapping[str, str | None] | None = field(default_factory=dict)
     model_name: str | None = None
     plural_name: str | None = None
@@ -118,12 +119,19 @@ def _is_hook(value: Any) -> bool:
 
 
 _A_LIST = "it must be a list of field names, such as ['title']"
+
+
+def _are_groups(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(map(_is_list, value))
+
+
 _KINDS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("fields", lambda value: value is None or _is_list(value), f"{_A_LIST}, or be left out for all of them"),
     ("exclude", _is_list, _A_LIST),
     ("names", _is_mapping, "it must be a dict of wire names by field name, such as {'blog': 'blogPostsId'}"),
     ("types", _are_types, "it must be a dict of GraphQL types by field name, such as {'tags': '[String]'}"),
     ("read_only", _is_list, _A_LIST),
+    ("together", _are_groups, "it must be a list of groups of field names, such as [('email', 'name')]"),
     (
         "timestamps",
         lambda value: value is None or _are_timestamps(value),

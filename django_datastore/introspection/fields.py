@@ -3,50 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
 from django_datastore.exceptions import SchemaError
+from django_datastore.introspection import codecs
 from django_datastore.introspection.declarations import Declarations
-from django_datastore.introspection.values import AnyField, FieldBinding
+from django_datastore.introspection.kinds import AnyField, default_scalar, is_array, value_field
+from django_datastore.introspection.problems import Problem
+from django_datastore.introspection.value_checks import (
+    FLOAT_DIGITS,
+    is_too_long_for_float,
+    key_problems,
+    together_problems,
+    value_problems,
+)
+from django_datastore.introspection.values import FieldBinding
 from django_datastore.schema import naming
 from django_datastore.schema.types import Association, ConnectionType, EnumSchema, FieldKind, FieldSchema
 
 if TYPE_CHECKING:
     from django_datastore.introspection.synced_model import SyncedModel
-
-_SCALARS: tuple[tuple[type[models.Field[Any, Any]], str], ...] = (
-    (models.UUIDField, "ID"),
-    (models.EmailField, "AWSEmail"),
-    (models.URLField, "AWSURL"),
-    (models.CharField, "String"),
-    (models.TextField, "String"),
-    (models.BooleanField, "Boolean"),
-    (models.FloatField, "Float"),
-    (models.DecimalField, "Float"),
-    (models.IntegerField, "Int"),
-    (models.DateTimeField, "AWSDateTime"),
-    (models.DateField, "AWSDate"),
-    (models.TimeField, "AWSTime"),
-    (models.JSONField, "AWSJSON"),
-    (models.GenericIPAddressField, "AWSIPAddress"),
-    (models.FileField, "String"),
-)
-"""The scalar of each kind of field; the first class that matches counts."""
-
-_FLOAT_DIGITS = 15
-"""Decimal digits that survive a round trip through a JSON number."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why a model, or a part of it, cannot be synced. `code` is the system check's id without its prefix."""
-
-    code: str
-    message: str
-    hint: str
 
 
 class Introspection:
@@ -70,6 +48,7 @@ class Introspection:
         for item in self._chosen_fields():
             self._add(item)
         self._check_wire_names()
+        self._check_values()
 
     def _problem(self, code: str, message: str, hint: str) -> None:
         self.problems.append(Problem(code, message, hint))
@@ -91,14 +70,19 @@ class Introspection:
                     "id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False), or a text key.",
                 )
 
+    def _check_values(self) -> None:
+        pk_fields = self.model._meta.pk_fields
+        for item in self.bindings:
+            self.problems += value_problems(item, self.declarations)
+        self.problems += key_problems(tuple(item for item in self.bindings if item.field in pk_fields))
+        self.problems += together_problems(self.label, self.declarations, self.bindings, list(pk_fields))
+
     def _chosen_fields(self) -> Iterator[AnyField]:
         meta = self.model._meta
-        chosen = self.declarations.fields
-        excluded = set(self.declarations.exclude)
         for item in meta.concrete_fields:
-            if item in meta.pk_fields or ((chosen is None or item.name in chosen) and item.name not in excluded):
+            if item in meta.pk_fields or self._is_chosen(item):
                 yield item
-            elif not (item.null or item.has_default() or item.blank):
+            elif not (item.null or item.has_default() or item.has_db_default() or item.blank):
                 self._problem(
                     "W001",
                     f"{self.label}.{item.name} is required here and not synced: "
@@ -106,14 +90,22 @@ class Introspection:
                     "Give the field a default, allow null, or sync it.",
                 )
         for many in meta.local_many_to_many:
-            wanted = chosen is None or many.name in chosen
-            if wanted and many.name not in excluded and self._is_implicit_join(many):
+            if self._is_chosen(many) and self._is_implicit_join(many):
                 self._problem(
                     "E002",
                     f"{self.label}.{many.name} is a many-to-many field whose join table has an auto-increment key.",
                     f"Write the join model yourself (through=...), with a UUID key, and register it; or exclude "
                     f"{many.name!r}.",
                 )
+
+    def _is_chosen(self, item: AnyField) -> bool:
+        """Whether a field is to be synced. What the database computes stays here unless the registration names it."""
+        chosen, named = self.declarations.fields, self.declarations.types
+        if item.name in self.declarations.exclude:
+            return False
+        if isinstance(item, models.GeneratedField) and item.name not in named:
+            return chosen is not None and item.name in chosen
+        return chosen is None or item.name in chosen
 
     @staticmethod
     def _is_implicit_join(many: Any) -> bool:
@@ -135,24 +127,33 @@ class Introspection:
     def _scalar_of(self, item: AnyField) -> str | None:
         if item.primary_key and isinstance(item, models.CharField | models.TextField):
             return "ID"
-        if isinstance(item, models.DecimalField) and (item.max_digits or 0) > _FLOAT_DIGITS:
+        if is_too_long_for_float(item):
             self._problem(
                 "E002",
-                f"{self.label}.{item.name} has {item.max_digits} digits; AppSync's Float holds {_FLOAT_DIGITS}.",
+                f"{self.label}.{item.name} has more digits than AppSync's Float holds, {FLOAT_DIGITS}.",
                 f"Lower max_digits, sync it as text with types = {{{item.name!r}: 'String'}}, or exclude it.",
             )
             return None
-        for kind, scalar in _SCALARS:
-            if isinstance(item, kind):
-                return scalar
-        if (base := getattr(item, "base_field", None)) is not None and (inner := self._scalar_of(base)):
-            return f"[{inner}]"
+        values = value_field(item)
+        if is_array(values):
+            if (inner := self._element_of(values)) is not None:
+                return f"[{inner}]"
+        elif (scalar := default_scalar(values)) is not None:
+            return scalar
+        allowed = " or ".join(repr(name) for name in codecs.allowed_scalars(values)[:4])
         self._problem(
             "E002",
-            f"{self.label}.{item.name} is a {type(item).__name__}, which AppSync has no type for.",
-            f"Exclude it (exclude = [{item.name!r}]) or name a type: types = {{{item.name!r}: 'String'}}.",
+            f"{self.label}.{item.name} is a {type(values).__name__}, which AppSync has no type for.",
+            f"Exclude it (exclude = [{item.name!r}]) or name a type: types = {{{item.name!r}: …}} with {allowed}.",
         )
         return None
+
+    @staticmethod
+    def _element_of(array: AnyField) -> str | None:
+        """The scalar of an array's elements; None where they have none, or are arrays themselves."""
+        element = value_field(array.base_field)  # type: ignore[attr-defined]  # an ArrayField
+        scalar = None if is_too_long_for_float(element) else default_scalar(element)
+        return scalar if scalar is not None and codecs.list_codec(array, scalar) else None
 
     def _enum_of(self, item: AnyField) -> dict[str, str]:
         """Stored value to enum value; empty where the choices make no enum."""
@@ -197,13 +198,14 @@ class Introspection:
         self, item: AnyField, notation: tuple[str, bool], *, enum: Mapping[str, str] | None = None
     ) -> FieldBinding:
         scalar, is_list = notation
-        wire_name = self.declarations.names.get(item.name) or naming.camel_case(item.attname)
+        wire_name = wire_name_of(item, self.declarations)
         if enum:
             scalar = naming.capitalize(self.declarations.model_name or self.model.__name__) + naming.capitalize(
                 wire_name
             )
             self.enums.append(EnumSchema(scalar, tuple(enum.values())))
-        is_required = not (item.null or item.blank or item.has_default()) or item in self.model._meta.pk_fields
+        has_value = item.null or item.blank or item.has_default() or item.has_db_default()
+        is_required = not has_value or item in self.model._meta.pk_fields
         schema = FieldSchema(
             name=wire_name,
             type=scalar,
@@ -211,7 +213,9 @@ class Introspection:
             is_required=is_required and not is_list,
             is_list=is_list,
             is_list_required=is_required and is_list,
-            is_read_only=item.name in self.declarations.read_only or _is_timestamp(item, wire_name),
+            is_read_only=item.name in self.declarations.read_only
+            or isinstance(item, models.GeneratedField)
+            or _is_timestamp(item, wire_name),
         )
         binding = FieldBinding(item, schema, dict(enum or {}))
         self.fields.append(schema)
@@ -230,6 +234,20 @@ class Introspection:
             seen.add(item.name)
 
 
+def wire_name_of(item: AnyField, declarations: Declarations) -> str:
+    """A column's name on the wire."""
+    return declarations.names.get(item.name) or naming.camel_case(item.attname)
+
+
+def wire_groups(model: type[models.Model], declarations: Declarations) -> tuple[tuple[str, ...], ...]:
+    """`together` by wire names; names that are no columns are left to the system checks."""
+    columns = {item.name: item for item in model._meta.concrete_fields}
+    groups = (group for group in declarations.together if not isinstance(group, str))
+    return tuple(
+        tuple(wire_name_of(columns[name], declarations) for name in group if name in columns) for group in groups
+    )
+
+
 def _notation(text: str) -> tuple[str, bool]:
     """`"[String]"` as `("String", True)`."""
     is_list = text.startswith("[")
@@ -243,7 +261,7 @@ def _key_scalar(item: AnyField, declarations: Declarations) -> str:
     """The scalar of a foreign key: that of the key it points to, or the two could not be compared."""
     while isinstance(item, models.ForeignKey):
         item = item.target_field
-    found = declarations.types.get(item.name) or next((name for kind, name in _SCALARS if isinstance(item, kind)), "ID")
+    found = declarations.types.get(item.name) or default_scalar(item) or "ID"
     return "ID" if found == "String" else found
 
 

@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 
 from django_datastore.exceptions import InvalidPredicate
+from django_datastore.introspection import keys
 from django_datastore.introspection.declarations import Declarations
-from django_datastore.introspection.fields import Introspection, Problem
+from django_datastore.introspection.fields import Introspection, wire_groups
+from django_datastore.introspection.problems import Problem
 from django_datastore.introspection.values import FieldBinding
 from django_datastore.schema import naming
 from django_datastore.schema.types import EnumSchema, ModelSchema
@@ -23,6 +26,8 @@ class SyncedModel:
     """A registered Django model as the engine sees it: schema, columns, keys, and hooks to override."""
 
     sync_expression: Q | Callable[[], Q] | None = None
+    together: Sequence[Sequence[str]] = ()
+    """Groups of wire names that must travel together in one update. (A registration's class names the fields.)"""
 
     def __init__(
         self,
@@ -35,6 +40,7 @@ class SyncedModel:
         self.label = model._meta.label_lower
         self.declarations = declarations or Declarations()
         self._related = related
+        self.together = wire_groups(model, self.declarations)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.label}>"
@@ -132,35 +138,66 @@ class SyncedModel:
         known = ", ".join(sorted(self.by_wire_name))
         raise InvalidPredicate(f"Model {self.name!r} has no synced field {name!r}. It has: {known}.")
 
-    together: tuple[tuple[str, ...], ...] = ()
     shape = ""
 
     # -- keys and records --------------------------------------------------------------------------------------------
 
-    def key_of(self, instance: models.Model) -> str:
-        """The record key of an instance: its primary key's wire values as canonical JSON text."""
-        return _key_text([item.to_wire(getattr(instance, item.attname)) for item in self.key_bindings])
+    @cached_property
+    def encoders(self) -> tuple[tuple[str, str, Callable[[Any], Any]], ...]:
+        """Attribute name, wire name and `FieldBinding.encode` of each column."""
+        return tuple((item.attname, item.wire_name, item.encode) for item in self.bindings)
 
-    @staticmethod
-    def key_text(wire_values: Sequence[Any]) -> str:
-        """The record key of a primary key's wire values. Raises `ValueError` if one is missing."""
-        return _key_text(wire_values)
+    @cached_property
+    def decoders(self) -> tuple[tuple[str, str, Callable[[Any], Any]], ...]:
+        """Wire name, attribute name and `FieldBinding.decode` of each column but generated ones."""
+        return tuple((item.wire_name, item.attname, item.decode) for item in self.bindings if not item.is_generated)
+
+    def encode_row(self, row: Mapping[str, Any]) -> WireRecord:
+        """Column values by attribute name as wire record, for those of them that are synced."""
+        return {wire_name: encode(row[attname]) for attname, wire_name, encode in self.encoders if attname in row}
+
+    def decode_row(self, record: WireRecord) -> dict[str, Any]:
+        """The columns a wire record carries, by attribute name, without generated ones.
+
+        Raises `ValueError` that names the wire field for a value the column could not give back.
+        """
+        return {attname: decode(record[name]) for name, attname, decode in self.decoders if name in record}
+
+    def key_of(self, instance: models.Model) -> str:
+        """The record key of an instance: its primary key's wire values as canonical JSON text.
+
+        Raises `ValidationError` for a key that is too long, `ValueError` for an instance without one.
+        """
+        return self._key_of_values([getattr(instance, item.attname) for item in self.key_bindings])
+
+    def key_text(self, wire_values: Sequence[Any]) -> str:
+        """The record key of a primary key's wire values. Raises `ValueError` for one that is missing or too long."""
+        return keys.key_text(wire_values, self._limit)
 
     def key_of_pk(self, pk: Any) -> str:
         """The record key of a primary key value (a tuple for a composite key)."""
-        values = pk if len(self.key_bindings) > 1 else (pk,)
-        return _key_text([item.to_wire(value) for item, value in zip(self.key_bindings, values, strict=True)])
+        return self._key_of_values(pk if len(self.key_bindings) > 1 else (pk,))
 
     def key_of_record(self, record: WireRecord) -> str:
-        """The record key of a wire record; `ValueError` if it lacks its key."""
+        """The record key of a wire record, in this site's spelling; `ValueError` for a key that does not fit."""
+        wire = self.wire_key_of(record)
         try:
-            return _key_text([item.to_wire(item.to_python(record[item.wire_name])) for item in self.key_bindings])
+            return self._key_of_values(
+                [item.decode(value) for item, value in zip(self.key_bindings, wire, strict=True)]
+            )
+        except ValidationError as exc:
+            raise ValueError("; ".join(exc.messages)) from exc
+
+    def wire_key_of(self, record: WireRecord) -> list[Any]:
+        """The key exactly as the record spells it; `ValueError` if the record lacks it."""
+        try:
+            return [record[item.wire_name] for item in self.key_bindings]
         except KeyError as exc:
             raise ValueError(f"a {self.name} record came without its key field {exc}") from exc
 
     def pk_of(self, key: str) -> Any:
         """The primary key value of a record key (a tuple for a composite key)."""
-        values = [item.to_python(wire) for item, wire in zip(self.key_bindings, json.loads(key), strict=True)]
+        values = [item.decode(wire) for item, wire in zip(self.key_bindings, json.loads(key), strict=True)]
         return tuple(values) if len(values) > 1 else values[0]
 
     def key_input(self, key: str) -> WireRecord:
@@ -169,10 +206,18 @@ class SyncedModel:
 
     def to_wire(self, instance: models.Model) -> WireRecord:
         """An instance as wire record, without metadata; foreign keys as their scalar only."""
-        return {item.wire_name: item.to_wire(getattr(instance, item.attname)) for item in self.bindings}
+        return {wire_name: encode(getattr(instance, attname)) for attname, wire_name, encode in self.encoders}
 
+    def _key_of_values(self, values: Sequence[Any]) -> str:
+        bindings = self.key_bindings
+        try:
+            return keys.key_text(
+                [item.encode(value) for item, value in zip(bindings, values, strict=True)], self._limit
+            )
+        except keys.KeyTooLong as exc:
+            text = f"A {self.model._meta.label} cannot be synced: {exc}. Give it a shorter key."
+            raise ValidationError({bindings[0].field.name: [text]}) from exc
 
-def _key_text(values: Sequence[Any]) -> str:
-    if None in values or "" in values:
-        raise ValueError("a record without a primary key cannot be synced")
-    return json.dumps(values, separators=(",", ":"), ensure_ascii=False)
+    @cached_property
+    def _limit(self) -> int:
+        return keys.key_limit(self.model)

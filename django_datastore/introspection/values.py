@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
-import decimal
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import models
-from django.utils import timezone
+from django.db import connections, models, router
 
+from django_datastore.introspection import codecs, fast
+from django_datastore.introspection.codecs import Codec
+from django_datastore.introspection.columns import Column, CustomColumn, column_of, is_json_null
+from django_datastore.introspection.kinds import AnyField, Kind, kind_of, value_field
 from django_datastore.schema.types import FieldSchema
 
-AnyField: TypeAlias = "models.Field[Any, Any]"
-"""A field of a model we do not know."""
+__all__ = ["AnyField", "FieldBinding"]
 
-
-_TAKE_EMPTY = ("String", "ID", "AWSJSON")
-"""The scalars for which an empty text is a value."""
+_WAYS_OUT = {
+    "Int": "AppSync's Int has 32 bits: let `types` of the registration say 'String', 'Float' or 'AWSTimestamp'.",
+    "Float": "Store a number, or null; where every digit counts, let `types` of the registration say 'String'.",
+}
+_WAY_OUT = "Store a value that fits, or exclude the field in the registration."
 
 
 @dataclass(frozen=True, eq=False)
 class FieldBinding:
-    """One synced column: the Django field, its wire field, and how values cross."""
+    """One synced column: the Django field, its wire field, and how values cross.
+
+    Out: whatever a person may assign, as it will be once it is saved. In: what the column can give back, or not at all.
+    """
 
     field: AnyField
     schema: FieldSchema
@@ -51,68 +54,183 @@ class FieldBinding:
         return self.field.related_model if self.field.is_relation else None
 
     @cached_property
+    def is_generated(self) -> bool:
+        """Whether the database computes the column: it is read and never written."""
+        return isinstance(self.field, models.GeneratedField)
+
+    def to_wire(self, value: Any) -> Any:
+        """A value that is stored or about to be, as the JSON value it will have once it is saved.
+
+        Raises Django's `ValidationError`, which names the field, for what the field or AppSync would refuse.
+        """
+        return self.encode(value)
+
+    def to_python(self, wire: Any) -> Any:
+        """A received JSON value as the column may store it; `ValueError` for what it could not give back."""
+        return self.decode(wire)
+
+    @cached_property
+    def encode(self) -> Callable[[Any], Any]:
+        """`to_wire` as a function, with shortcuts for the common types."""
+        if self._is_custom or self.schema.is_list:
+            return self._encode
+        if self.enum:
+            return fast.enum_encoder(self.enum, self._encode)
+        return fast.encoder(self._kind, self.schema.type, self._encode)
+
+    @cached_property
+    def decode(self) -> Callable[[Any], Any]:
+        """`to_python` as a function, with shortcuts for the common types."""
+        if self._is_custom or self.schema.is_list or self.enum:
+            return self._decode
+        return fast.decoder(self._kind, self.schema.type, self._column, self._decode)
+
+    def same(self, one: Any, other: Any) -> bool:
+        """Whether two wire values mean the same, whatever their spelling (dates, JSON texts)."""
+        if one == other and type(one) is type(other):
+            return True
+        try:
+            return bool(self._meaning(one) == self._meaning(other))
+        except ValueError:
+            return bool(one == other)
+
+    def _meaning(self, wire: Any) -> Any:
+        found = None if wire is None else self.decode(wire)
+        return None if is_json_null(found) else found
+
+    # -- operands of predicates: compared with the column, not stored in it --------------------------------------------
+
+    def operand_to_wire(self, value: Any) -> Any:
+        """What a predicate compares with; `ValueError` for what has no wire value."""
+        if value is None:
+            return None
+        found = self._coerced(value)
+        if self._kind in (Kind.TEXT, Kind.FILE, Kind.ADDRESS):
+            return self.enum.get(found, found)
+        return self._codec.encode(found)
+
+    def operand_to_python(self, wire: Any) -> Any:
+        """The same for a JSON value in a filter."""
+        if wire is None:
+            return None
+        if self._kind in (Kind.TEXT, Kind.FILE, Kind.ADDRESS) and not self.schema.is_list:
+            return self._from_enum.get(codecs.text_of(wire), wire)
+        try:
+            found = self._codec.decode(wire)
+        except ValueError:
+            if not isinstance(wire, str) or self._kind not in _SPELLED_AS_TEXT:
+                raise
+            found = self._coerced(wire)
+        return self._column.take(found) if self._kind is Kind.DATETIME else found
+
+    # -- the whole way -----------------------------------------------------------------------------------------------
+
+    def _coerced(self, value: Any) -> Any:
+        try:
+            return self._column.coerce(value)
+        except ValidationError as exc:
+            raise ValueError("; ".join(exc.messages)) from exc
+        except (ArithmeticError, TypeError) as exc:
+            raise ValueError(str(exc)) from exc
+
+    @cached_property
     def _value_field(self) -> AnyField:
-        """The field that knows the values' type: a foreign key's is its target."""
-        found = self.field
-        while isinstance(found, models.ForeignKey):
-            found = found.target_field
-        return found
+        return value_field(self.field)
+
+    @cached_property
+    def _kind(self) -> Kind:
+        return kind_of(self._value_field)
+
+    @cached_property
+    def _column(self) -> Column:
+        return column_of(self._value_field, connections[router.db_for_write(self.field.model)])
+
+    @cached_property
+    def _is_custom(self) -> bool:
+        return isinstance(self._column, CustomColumn)
+
+    @cached_property
+    def _codec(self) -> Codec:
+        if self.schema.is_list:
+            found = codecs.list_codec(self._value_field, self.schema.type)
+        else:
+            found = codecs.codec(self._value_field, "String" if self.enum else self.schema.type)
+        return found or Codec(self._no_codec, self._no_codec)
+
+    def _no_codec(self, value: Any) -> Any:
+        kind = f"[{self.schema.type}]" if self.schema.is_list else self.schema.type
+        raise ValueError(f"a {type(self._value_field).__name__} cannot be {kind}")
 
     @cached_property
     def _from_enum(self) -> Mapping[str, str]:
         return {wire: stored for stored, wire in self.enum.items()}
 
-    @property
-    def encode(self) -> Any:
-        return self.to_wire
-
-    def to_wire(self, value: Any) -> Any:
-        """A Python value as JSON value; raises `ValueError` for one the field does not take."""
+    def _encode(self, value: Any) -> Any:
         if value is None:
-            return None
-        if self.schema.is_list:
-            return [_format(item, self.schema.type) for item in value]
+            return self._null()
         try:
-            value = self._value_field.to_python(value)
+            wire = self._encoded(value)
         except ValidationError as exc:
-            raise ValueError(f"{self.field}: {'; '.join(exc.messages)}") from exc
-        if value is None or (value == "" and self.schema.type not in _TAKE_EMPTY):
-            return None  # Django's blank is no e-mail address, URL or enum value
-        if self.enum:
-            return self.enum.get(str(value), str(value))
-        if self.schema.type == "AWSJSON":
-            return json.dumps(value, cls=getattr(self._value_field, "encoder", None), ensure_ascii=False)
-        return _format(value, self.schema.type)
+            raise self._refused(value, "; ".join(exc.messages)) from exc
+        except Exception as exc:  # a field of somebody's own may raise anything
+            if not isinstance(exc, _BAD_VALUE) and not self._is_custom:
+                raise
+            raise self._refused(value, str(exc) or type(exc).__name__) from exc
+        if wire is None and (self.schema.is_list_required if self.schema.is_list else self.schema.is_required):
+            raise self._refused(
+                value, f"it is blank, which {self.schema.type} does not take, and the field is required"
+            )
+        return wire
 
-    def to_python(self, wire: Any) -> Any:
-        """A JSON value as the field's Python value; raises `ValueError` for one that does not fit."""
+    def _encoded(self, value: Any) -> Any:
+        found = self._column.coerce(value)
+        if found is None or (self.enum and found == ""):
+            return None
+        found = self._column.given_back(found)
+        if self.enum:
+            return self._enum_value(found, self.enum)
+        return self._codec.encode(found)
+
+    def _null(self) -> Any:
+        """Null; where the column takes none, Django can only have read JSON's null."""
+        is_json = self._kind is Kind.JSON and self.schema.type == "AWSJSON" and not self.schema.is_list
+        return "null" if is_json and not self.field.null else None
+
+    @staticmethod
+    def _enum_value(value: Any, known: Mapping[str, str]) -> str:
+        try:
+            return known[value]
+        except (KeyError, TypeError):
+            raise ValueError(f"it is none of the choices: {', '.join(known)}") from None
+
+    def _refused(self, value: Any, reason: str) -> ValidationError:
+        label = f"{self.field.model._meta.object_name}.{self.field.name}"
+        way_out = _WAYS_OUT.get(self.schema.type, _WAY_OUT)
+        text = f"{_shown(value)} cannot be synced as {self.schema.type} of {label}: {reason}. {way_out}"
+        return ValidationError({self.field.name: [text]})
+
+    def _decode(self, wire: Any) -> Any:
         if wire is None:
             return self._empty()
-        if self.schema.is_list:
-            if not isinstance(wire, list):
-                raise ValueError(f"{self.wire_name} must be a list, not {type(wire).__name__}")
-            return wire
-        if self.schema.type == "AWSJSON":
-            return _parse_json(wire, self._value_field)
-        if self.enum:
-            wire = self._from_enum.get(str(wire), wire)
         try:
-            return self._value_field.to_python(_parse(wire, self.schema.type))
+            return self._decoded(wire)
         except ValidationError as exc:
-            raise ValueError(f"{self.wire_name}: {'; '.join(exc.messages)}") from exc
-        except (TypeError, decimal.InvalidOperation) as exc:
-            raise ValueError(f"{self.wire_name}: {exc}") from exc
+            raise self._unfit(wire, "; ".join(exc.messages)) from exc
+        except Exception as exc:
+            if not isinstance(exc, _BAD_VALUE) and not self._is_custom:
+                raise
+            raise self._unfit(wire, str(exc) or type(exc).__name__) from exc
 
-    def same(self, one: Any, other: Any) -> bool:
-        """Whether two wire values mean the same, whatever their spelling (dates, JSON texts)."""
-        if one == other:
-            return True
-        if one is None or other is None:
-            return False
-        try:
-            return bool(self.to_python(one) == self.to_python(other))
-        except ValueError:
-            return False
+    def _decoded(self, wire: Any) -> Any:
+        if self.enum:
+            return self._column.take(self._enum_value(wire, self._from_enum))
+        found = self._codec.decode(wire)
+        if self._kind is Kind.JSON and found is None:
+            return models.Value(None, self._value_field)
+        return self._column.round(found) if self._codec.is_rounded else self._column.take(found)
+
+    def _unfit(self, wire: Any, reason: str) -> ValueError:
+        return ValueError(f"{self.wire_name}: {_shown(wire)} does not fit {self.field}: {reason}")
 
     def _empty(self) -> Any:
         """What a null becomes: null, else the default, else Django's empty string."""
@@ -125,45 +243,16 @@ class FieldBinding:
         raise ValueError(f"{self.wire_name} is null, and the field {self.field} takes no null")
 
 
-def _format(value: Any, scalar: str) -> Any:
-    match value:
-        case datetime.datetime():
-            if timezone.is_naive(value) and settings.USE_TZ:
-                value = timezone.make_aware(value)
-            if timezone.is_naive(value):
-                return value.isoformat(timespec="auto") + "Z"
-            utc = value.astimezone(datetime.UTC).replace(tzinfo=None)
-            return utc.isoformat(timespec="microseconds" if utc.microsecond % 1000 else "milliseconds") + "Z"
-        case datetime.date() | datetime.time():
-            return value.isoformat()
-        case decimal.Decimal():
-            return float(value)
-        case bool() | int() | float():
-            return str(value) if scalar in ("ID", "String") else value
-    return value if isinstance(value, dict) else str(value)
+_SPELLED_AS_TEXT = (Kind.INTEGER, Kind.FLOAT, Kind.DECIMAL, Kind.BOOLEAN)
+"""What a filter may hold as text: browsers read numbers from input fields."""
+
+_BAD_VALUE = (ArithmeticError, AttributeError, KeyError, OSError, TypeError, ValueError)
+"""What conversions raise for a value that does not fit."""
 
 
-def _parse(wire: Any, scalar: str) -> Any:
-    if scalar == "AWSDateTime" and isinstance(wire, str):
-        parsed = datetime.datetime.fromisoformat(wire)
-        if settings.USE_TZ and timezone.is_naive(parsed):
-            return parsed.replace(tzinfo=datetime.UTC)
-        if not settings.USE_TZ and timezone.is_aware(parsed):
-            return parsed.astimezone(datetime.UTC).replace(tzinfo=None)
-        return parsed
-    if scalar == "AWSDate" and isinstance(wire, str):
-        return wire[:10]
-    if scalar == "AWSTime" and isinstance(wire, str):
-        return datetime.time.fromisoformat(wire).replace(tzinfo=None)
-    if scalar == "Float" and isinstance(wire, float):
-        return repr(wire)
-    return wire
-
-
-def _parse_json(wire: Any, value_field: AnyField) -> Any:
-    if not isinstance(wire, str):
-        return wire
+def _shown(value: Any) -> str:
     try:
-        return json.loads(wire, cls=getattr(value_field, "decoder", None))
-    except json.JSONDecodeError as exc:
-        raise ValueError(f"not JSON: {exc}") from exc
+        text = repr(value)
+    except Exception:  # a value of somebody's own class
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -29,11 +29,11 @@ class Column(Protocol):
     def attname(self) -> str:
         """The attribute on instances."""
 
-    def to_wire(self, value: Any) -> Any:
-        """A Python value as JSON value; raises `ValueError`."""
+    def operand_to_wire(self, value: Any) -> Any:
+        """What a condition compares with, as JSON value; raises `ValueError`."""
 
-    def to_python(self, wire: Any) -> Any:
-        """A JSON value as Python value; raises `ValueError`."""
+    def operand_to_python(self, wire: Any) -> Any:
+        """The same as Python value; raises `ValueError`."""
 
 
 class Columns(Protocol):

@@ -121,7 +121,7 @@ def _wire(binding: Column, value: Any, text: str) -> Any:
     if isinstance(value, models.Model):
         value = value.pk
     try:
-        return binding.to_wire(value)
+        return binding.operand_to_wire(value)
     except (TypeError, ValueError) as exc:
         raise InvalidPredicate(f"The condition {text!r} cannot take {value!r}: {exc}") from exc
 
@@ -230,7 +230,7 @@ class _Parser:
             raise InvalidPredicate(f"{place} takes one value of type {binding.schema.type}, not {operand!r:.80}.")
         _check_text(operand, place)
         try:
-            return binding.to_python(operand)
+            return binding.operand_to_python(operand)
         except (ArithmeticError, TypeError, ValueError) as exc:
             raise InvalidPredicate(f"{place} takes a value of type {binding.schema.type}: {exc}") from exc
 
