@@ -21,7 +21,7 @@ from django_datastore.predicates.sort import parse
 from django_datastore.storage import conditions
 from django_datastore.storage.transactions import outbox_alias, write_transaction
 from django_datastore.sync import clearing, engine
-from django_datastore.sync.merge_page import Counts
+from django_datastore.sync.merger import Counts
 from django_datastore.types import WireRecord
 
 M = TypeVar("M", bound=models.Model)

@@ -26,6 +26,8 @@ sync_queries_started = Signal()
 """A sync run began (`models`)."""
 model_synced = Signal()
 """A model's last page was merged (`is_full_sync`, `is_delta_sync`, `counts` of new, updated, deleted)."""
+record_merged = Signal()
+"""A merge changed rows (`changes`, a list of `(op_type, primary key)`), for which Django's own signals stay silent."""
 sync_queries_ready = Signal()
 """A sync run ended."""
 ready = Signal()

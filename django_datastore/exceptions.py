@@ -122,6 +122,24 @@ class Unauthorized(SyncError):
     )
 
 
+class AnotherApi(SyncError):
+    """AppSync's records are not those that the versions kept here come from. Nothing was stored."""
+
+    recovery_suggestion = (
+        "If ENDPOINT should name the API this data came from, set it back. If it is the same API under another "
+        "address, run `manage.py datastore move`. Else empty this site with DataStore.clear(), and sync again."
+    )
+
+    @classmethod
+    def with_older_records(cls, model: str, count: int, known: int) -> AnotherApi:
+        """The records are older than what was stored of them, although nobody changed them lately."""
+        return cls(
+            f"Cannot sync {model}: {count} of {known} known records on a page are older than they were here, so they "
+            "come from another, or from a restored, backend. Their versions cannot be compared with those kept here.",
+            model=model,
+        )
+
+
 class ConflictUnhandled(SyncError):
     """AppSync's conflict detection refused the mutation; `remote` is the record it holds."""
 

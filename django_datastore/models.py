@@ -137,6 +137,8 @@ class ModelMetadata(models.Model):
     """The `startedAt` of the running sync's first page, in ms of the server's clock."""
     is_full_sync = models.BooleanField(_("is full sync"), default=False)
     """Whether the running sync is a base sync."""
+    holes = models.PositiveIntegerField(_("holes"), default=0)
+    """How many records of the running sync came as nothing: with holes, nothing is taken to be gone."""
     checked_at = models.DateTimeField(_("checked at"), null=True, blank=True)
     """When the last sync of this model ended, by this site's clock."""
     last_error = models.TextField(_("last error"), blank=True, default="")
@@ -198,6 +200,7 @@ class RecordMetadata(RecordReference):
         indexes: ClassVar = [
             PartialIndex(fields=["hold", "model"], name="datastore_metadata_hold", only=~Q(hold="")),
             PartialIndex(fields=["waits_for"], name="datastore_metadata_waits_for", only=~Q(waits_for="")),
+            PartialIndex(fields=["incomplete", "model"], name="datastore_metadata_incomplete", only=Q(incomplete=True)),
         ]
 
 

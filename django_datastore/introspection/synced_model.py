@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple
 from functools import cached_property
 from typing import Any
 
@@ -138,7 +140,12 @@ class SyncedModel:
         known = ", ".join(sorted(self.by_wire_name))
         raise InvalidPredicate(f"Model {self.name!r} has no synced field {name!r}. It has: {known}.")
 
-    shape = ""
+    @cached_property
+    def shape(self) -> str:
+        """A short hash of what is synced and as what: under another one, what was stored may lack something."""
+        facts: list[Any] = [self.name, [item.wire_name for item in self.key_bindings]]
+        facts += [[*astuple(item.schema), *_limits(item)] for item in self.bindings]
+        return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:16]
 
     # -- keys and records --------------------------------------------------------------------------------------------
 
@@ -221,3 +228,10 @@ class SyncedModel:
     @cached_property
     def _limit(self) -> int:
         return keys.key_limit(self.model)
+
+
+def _limits(binding: FieldBinding) -> list[Any]:
+    """What of a column decides whether a value fits."""
+    field = binding.field
+    found = [getattr(field, name, None) for name in ("max_length", "max_digits", "decimal_places")]
+    return [binding.attname, type(field).__qualname__, field.null, *found, sorted(binding.enum.items())]

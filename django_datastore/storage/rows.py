@@ -1,149 +1,172 @@
-"""Writing rows for the merger: many at a time, values as they are (no `auto_now`), no signals, messages as SYNC."""
+"""The merger's reads and writes of rows: set-wise, with statements of its own, values as they are, no signals.
+
+What people's code writes is captured for the outbox; what is written here is not.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.db import connections, models
-from django.db.models.constants import OnConflict
-from django.db.models.sql import InsertQuery
+from django.db.models.sql import DeleteQuery, InsertQuery, UpdateQuery
 
-from django_datastore import registry
 from django_datastore.introspection import SyncedModel
-from django_datastore.storage import change_log
-from django_datastore.storage.entries import muted
-from django_datastore.types import OpType
+from django_datastore.storage import bulk
+from django_datastore.storage.keysets import among, chunks
+from django_datastore.storage.wire_rows import key_reader, wire_rows
+
+Values: TypeAlias = dict[str, Any]
+"""Column values by attribute name."""
 
 _CHUNK = 500
 
 
-def stored(sync: SyncedModel, keys: Iterable[str], using: str, *, lock: bool = False) -> dict[str, dict[str, Any]]:
-    """The stored rows among `keys`, by record key: synced columns by attribute name. `lock` locks them."""
-    names = [item.attname for item in sync.bindings]
-    pks = [sync.pk_of(key) for key in keys]
-    found: dict[str, dict[str, Any]] = {}
-    for start in range(0, len(pks), _CHUNK):
-        rows = sync.model._base_manager.using(using).filter(pk__in=pks[start : start + _CHUNK])
-        if lock:
-            rows = rows.select_for_update().order_by("pk")
-        for row in rows.values("pk", *names):
-            found[sync.key_of_pk(row.pop("pk"))] = row
-    return found
-
-
-def present(sync: SyncedModel, keys: Iterable[str], using: str) -> set[str]:
-    """Those of `keys` that have a row."""
-    pks = [sync.pk_of(key) for key in keys]
+def here(synced: SyncedModel, keys: Iterable[str], using: str, *, lock: bool = False) -> set[str]:
+    """Those of `keys` that have a row. `lock` locks these, in the order of their keys."""
+    wanted = list(keys)
+    if not wanted:
+        return set()
+    read = key_reader(synced, using)
+    if read is None:
+        return _here_by_django(synced, wanted, using, lock=lock)
+    by_value = {_comparable(read(json.loads(key)[0])): key for key in wanted}
+    field = synced.key_bindings[0].field
     found: set[str] = set()
-    for start in range(0, len(pks), _CHUNK):
-        rows = sync.model._base_manager.using(using).filter(pk__in=pks[start : start + _CHUNK])
-        found.update(sync.key_of_pk(pk) for pk in rows.values_list("pk", flat=True))
+    with connections[using].cursor() as cursor:
+        for chunk in chunks(sorted(by_value)):
+            cursor.execute(*_select_keys(synced, field, chunk, using, lock=lock))
+            found.update(key for (value,) in cursor.fetchall() if (key := by_value.get(_comparable(value))) is not None)
     return found
 
 
-def upsert(
-    sync: SyncedModel, rows: Mapping[str, Mapping[str, Any]], existing: Mapping[str, Mapping[str, Any]], using: str
-) -> None:
-    """Write rows (record key to column values) and tell the watchers. Columns that are not named keep their value."""
-    if not rows:
-        return
-    made = {key: _instance(sync, values) for key, values in rows.items() if key not in existing}
-    changed = {
-        key: values
-        for key, values in rows.items()
-        if key in existing and any(existing[key].get(name) != value for name, value in values.items())
-    }
-    _insert(sync, list(made.values()), using)
-    _update(sync, changed, existing, using)
-    change_log.append(
-        sync.label,
-        [*((OpType.INSERT, key, None) for key in made), *((OpType.UPDATE, key, None) for key in changed)],
-        using,
-    )
+def _select_keys(
+    synced: SyncedModel, field: Any, values: Sequence[Any], using: str, *, lock: bool
+) -> tuple[str, list[Any]]:
+    connection = connections[using]
+    quote = connection.ops.quote_name
+    condition, parameters = among(field.column, field.db_type(connection), values, using)
+    statement = f"SELECT {quote(field.column)} FROM {quote(synced.model._meta.db_table)} WHERE {condition}"
+    if lock and connection.features.has_select_for_update:
+        statement += f" ORDER BY {quote(field.column)} FOR UPDATE"
+    return statement, parameters
 
 
-def _instance(sync: SyncedModel, values: Mapping[str, Any]) -> models.Model:
+def _comparable(value: Any) -> str:
+    """PostgreSQL gives a UUID back for the text it was given."""
+    return str(value)
+
+
+def _here_by_django(synced: SyncedModel, keys: Sequence[str], using: str, *, lock: bool) -> set[str]:
+    found: set[str] = set()
+    for chunk in chunks(keys, _CHUNK):
+        found.update(
+            synced.key_of_pk(pk) for pk in _queryset(synced, chunk, using, lock=lock).values_list("pk", flat=True)
+        )
+    return found & set(keys)
+
+
+def stored(synced: SyncedModel, keys: Iterable[str], using: str, *, lock: bool = False) -> dict[str, Values]:
+    """The stored rows among `keys`, by record key: the synced columns."""
+    names = [item.attname for item in synced.bindings]
+    found: dict[str, Values] = {}
+    for chunk in chunks(list(keys), _CHUNK):
+        for pk, *values in _queryset(synced, chunk, using, lock=lock).values_list("pk", *names):
+            found[synced.key_of_pk(pk)] = dict(zip(names, values, strict=True))
+    return found
+
+
+def _queryset(synced: SyncedModel, keys: Sequence[str], using: str, *, lock: bool = False) -> models.QuerySet[Any]:
+    """Past the model's managers, which may hide rows."""
+    rows: models.QuerySet[Any] = models.QuerySet(synced.model, using=using)
+    rows = rows.filter(pk__in=[synced.pk_of(key) for key in keys])
+    return rows.select_for_update().order_by("pk") if lock else rows
+
+
+def insert(synced: SyncedModel, rows: Sequence[Values], using: str) -> None:
+    """Add rows by Django's own INSERT, whatever their fields are. Columns that are not named get their defaults."""
+    instances = [_instance(synced, values) for values in rows]
+    fields = [
+        field
+        for field in synced.model._meta.concrete_fields
+        if not field.generated and not isinstance(field, models.AutoField)
+    ]
+    limit = max(1, connections[using].ops.bulk_batch_size(fields, instances)) if instances else 1
+    for chunk in chunks(instances, limit):
+        query = InsertQuery(synced.model)
+        query.insert_values(fields, list(chunk), raw=True)
+        query.get_compiler(using=using).execute_sql()
+
+
+def _instance(synced: SyncedModel, values: Values) -> models.Model:
     """A new row. A time stamp Django would set by itself, and the record does not carry, is set as Django would."""
-    instance = sync.model(**values)
-    for item in sync.model._meta.concrete_fields:
-        if getattr(instance, item.attname) is None and (
-            getattr(item, "auto_now", False) or getattr(item, "auto_now_add", False)
-        ):
+    instance = synced.model(**values)
+    for item in synced.model._meta.concrete_fields:
+        is_automatic = getattr(item, "auto_now", False) or getattr(item, "auto_now_add", False)
+        if is_automatic and getattr(instance, item.attname) is None:
             item.pre_save(instance, True)
     return instance
 
 
-def _insert(sync: SyncedModel, instances: list[models.Model], using: str) -> None:
-    fields = list(sync.model._meta.concrete_fields)
-    connection = connections[using]
-    limit = max(1, connection.ops.bulk_batch_size(fields, instances)) if instances else 1
-    for start in range(0, len(instances), limit):
-        query = InsertQuery(sync.model)
-        query.insert_values(fields, instances[start : start + limit], raw=True)
-        query.get_compiler(using=using).execute_sql()
-
-
-def _update(
-    sync: SyncedModel, changed: Mapping[str, Mapping[str, Any]], existing: Mapping[str, Mapping[str, Any]], using: str
-) -> None:
-    """One upsert for all rows; the columns of `existing` fill what a row does not name."""
-    connection = connections[using]
-    if not changed:
-        return
-    columns = [item.field for item in sync.bindings if item not in sync.key_bindings]
-    if not columns:
-        return
-    if not connection.features.supports_update_conflicts or _has_other_required(sync):
-        for key, values in changed.items():
-            queryset: models.QuerySet[Any] = models.QuerySet(sync.model, using=using)
-            with muted():
-                queryset.filter(pk=sync.pk_of(key)).update(**values)
-        return
-    keys = list(sync.model._meta.pk_fields)
-    instances = [sync.model(**{**existing[key], **values}) for key, values in changed.items()]
-    fields = list(sync.model._meta.concrete_fields)
-    limit = max(1, connection.ops.bulk_batch_size(fields, instances))
-    targeted = connection.features.supports_update_conflicts_with_target
-    for start in range(0, len(instances), limit):
-        query = InsertQuery(
-            sync.model,
-            on_conflict=OnConflict.UPDATE,
-            update_fields=columns,
-            unique_fields=keys if targeted else [],
-        )
-        query.insert_values(fields, instances[start : start + limit], raw=True)
-        query.get_compiler(using=using).execute_sql()
-
-
-def _has_other_required(sync: SyncedModel) -> bool:
-    """Whether a column that is not synced could make the insert half of an upsert fail."""
-    bound = {item.field for item in sync.bindings}
-    others = (item for item in sync.model._meta.concrete_fields if item not in bound)
-    return any(not (item.null or item.has_default() or item.empty_strings_allowed) for item in others)
-
-
-def delete(sync: SyncedModel, keys: Sequence[str], using: str) -> None:
-    """Delete rows that are gone remotely. Registered children must be gone already (see `children_of`)."""
-    if not keys:
-        return
-    pks = [sync.pk_of(key) for key in keys]
-    queryset: models.QuerySet[Any] = models.QuerySet(sync.model, using=using).filter(pk__in=pks)
-    if sync.model._meta.related_objects:
-        with muted():
-            queryset.delete()
-        return
-    with muted():
-        queryset._raw_delete(using)
-
-
-def has_children(sync: SyncedModel, key: str, using: str) -> bool:
-    """Whether rows of registered models still hang on this one (those Django would set to null do not count)."""
-    pk = sync.pk_of(key)
-    for child, binding in registry.models_pointing_to(sync.model):
-        on_delete = binding.field.remote_field.on_delete
-        if on_delete in (models.SET_NULL, models.SET_DEFAULT) or hasattr(on_delete, "deconstruct"):
+def update(synced: SyncedModel, rows: Mapping[str, Values], using: str) -> None:
+    """Change rows. An existing row is updated and nothing else: the insert half of an upsert would be checked, too."""
+    by_names: dict[tuple[str, ...], list[tuple[str, Values]]] = {}
+    for key, values in rows.items():
+        by_names.setdefault(tuple(values), []).append((key, values))
+    for names, group in by_names.items():
+        if not names:
             continue
-        if child.model._base_manager.using(using).filter(**{binding.field.name: pk}).exists():
-            return True
-    return False
+        if wire_rows(synced, using).is_plain:
+            _update_plain(synced, names, group, using)
+        else:
+            for key, values in group:
+                _update_one(synced, key, values, using)
+
+
+def _update_plain(synced: SyncedModel, names: Sequence[str], group: Sequence[tuple[str, Values]], using: str) -> None:
+    connection = connections[using]
+    by_attname = {field.attname: field for field in synced.model._meta.concrete_fields}
+    fields = [by_attname[name] for name in names]
+    keys = [item.field for item in synced.key_bindings]
+    rows = []
+    for key, values in group:
+        pk = synced.pk_of(key)
+        parts = pk if len(keys) > 1 else (pk,)
+        row = [field.get_db_prep_value(part, connection) for field, part in zip(keys, parts, strict=True)]
+        row += [field.get_db_prep_save(values[name], connection) for field, name in zip(fields, names, strict=True)]
+        rows.append(tuple(row))
+    bulk.update(synced.model, keys, fields, rows, using)
+
+
+def _update_one(synced: SyncedModel, key: str, values: Values, using: str) -> None:
+    query = UpdateQuery(synced.model)
+    by_attname = {field.attname: field for field in synced.model._meta.concrete_fields}
+    query.add_update_fields([(by_attname[name], None, value) for name, value in values.items()])
+    query.add_q(models.Q(pk=synced.pk_of(key)))
+    statement, parameters = query.get_compiler(using=using).as_sql()
+    with connections[using].cursor() as cursor:
+        cursor.execute(statement, parameters)
+
+
+def delete(synced: SyncedModel, keys: Sequence[str], using: str) -> None:
+    """Remove rows and nothing else: what hangs on them must be gone already (see `dependents`)."""
+    for chunk in chunks(keys, _CHUNK):
+        _delete_where(synced, chunk, using)
+
+
+def _delete_where(synced: SyncedModel, keys: Sequence[str], using: str) -> None:
+    query = DeleteQuery(synced.model)
+    query.add_q(models.Q(pk__in=[synced.pk_of(key) for key in keys]))
+    statement, parameters = query.get_compiler(using=using).as_sql()
+    with connections[using].cursor() as cursor:
+        cursor.execute(statement, parameters)
+
+
+def check_now(using: str) -> None:
+    """Let the database check now what it would check at the end of the transaction, so that a savepoint can undo it.
+
+    PostgreSQL only. MariaDB checks each statement; on SQLite the writer looks for parents beforehand.
+    """
+    if connections[using].vendor == "postgresql":
+        connections[using].check_constraints()

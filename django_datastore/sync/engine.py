@@ -9,7 +9,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property
@@ -23,13 +23,13 @@ from django_datastore.appsync.client import AppSyncClient
 from django_datastore.appsync.documents import Documents
 from django_datastore.appsync.endpoint import Endpoint
 from django_datastore.conf import Settings
-from django_datastore.exceptions import NotRunning, Offline, SyncError
+from django_datastore.exceptions import AnotherApi, NotRunning, Offline, SyncError
 from django_datastore.introspection import SyncedModel
 from django_datastore.models import Change, ModelMetadata, Setting
 from django_datastore.storage.announcements import announcer
 from django_datastore.storage.transactions import outbox_alias
-from django_datastore.sync import auth_modes, connectivity, lanes, lease, listening, reachability
-from django_datastore.sync.merge_page import Counts
+from django_datastore.sync import auth_modes, connectivity, lanes, lease, listening, reachability, runs
+from django_datastore.sync.merger import Counts
 from django_datastore.sync.processors.mutation import MutationProcessor
 from django_datastore.sync.processors.subscription import SubscriptionProcessor
 from django_datastore.sync.processors.sync import SyncProcessor
@@ -94,6 +94,7 @@ class Engine:
         if not reachability.may_probe():
             return False
         try:
+            runs.require_same_api(self.endpoint)
             if connectivity.is_offline() and not self._is_back():
                 return False
             lanes.recover_expired()
@@ -102,6 +103,8 @@ class Engine:
                     return True
         except Offline:
             connectivity.went_offline()
+        except AnotherApi as exc:
+            logger.error("%s %s", exc.message, exc.recovery_suggestion, extra={"action": "another_api"})
         return False
 
     def _is_back(self) -> bool:
@@ -145,6 +148,7 @@ class Engine:
 
     async def listen(self, *, once: bool = False, announce: Callable[[str], None] = lambda line: None) -> None:
         """Subscribe and merge what arrives, while holding the listener's lease; stand by while another holds it."""
+        await sync_to_async(runs.require_same_api)(self.endpoint)
         listener = await self._as_listener(announce)
         processor = SubscriptionProcessor(
             self.endpoint,
@@ -153,6 +157,7 @@ class Engine:
             listener=listener,
             catch_up=sync_to_async(self._catch_up, thread_sensitive=True),
             poll=sync_to_async(self._poll, thread_sensitive=True),
+            complete=sync_to_async(self._complete, thread_sensitive=True),
             renew_every_seconds=_LISTENER_LEASE.total_seconds() / 3,
             look_every_seconds=self.settings.POLL_SYNC_SECONDS,
             announce=announce,
@@ -195,6 +200,14 @@ class Engine:
             self.poll_if_due()
         except SyncError as exc:
             logger.warning("Polling AppSync failed: %s", exc.message)
+
+    def _complete(self, models: Sequence[SyncedModel]) -> None:
+        """Read what came in part by its key. What cannot be read now is read with the next sync."""
+        for synced in models:
+            try:
+                self.sync_processor.complete(synced)
+            except SyncError as exc:
+                logger.warning("Records of %s stay incomplete: %s", synced.label, exc.message)
 
     def prune(self) -> None:
         """Forget changes nobody will ask for again."""

@@ -7,7 +7,7 @@ its create to be acknowledged (house decision 4).
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,11 +18,14 @@ from django.utils import timezone
 from django_datastore import events, registry
 from django_datastore.exceptions import LeaseLost, ModelNotRegistered, SyncError
 from django_datastore.models import MutationEvent, MutationEventQuerySet, MutationReference
+from django_datastore.storage.keysets import among, chunks
+from django_datastore.storage.refusals import storable
 from django_datastore.storage.transactions import outbox_alias, write_transaction
 from django_datastore.types import Operation
 
 logger = logging.getLogger(__name__)
 State = MutationEvent.State
+_ERROR_TYPE_LENGTH = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,21 @@ def due_heads(now: datetime, using: str) -> MutationEventQuerySet:
         Exists(events_.filter(**lane, operation=Operation.CREATE)), event=OuterRef("pk")
     )
     return events_.pending().filter(~Exists(earlier), ~Exists(waits), next_attempt_at__lte=now).order_by("id")
+
+
+def of_records(
+    label: str, keys: Collection[str], using: str, *, without: Collection[int] = ()
+) -> dict[str, list[MutationEvent]]:
+    """The lanes of these records, by record key, without some entries; records that have none are left out."""
+    found: dict[str, list[MutationEvent]] = {}
+    table = MutationEvent._meta.db_table
+    for chunk in chunks(list(keys)):
+        condition, parameters = among("record_key", "varchar", chunk, using)
+        statement = f"SELECT * FROM {table} WHERE model = %s AND {condition} ORDER BY id"
+        for event in MutationEvent.objects.using(using).raw(statement, [label, *parameters]):
+            if event.pk not in without:
+                found.setdefault(event.record_key, []).append(event)
+    return found
 
 
 def claim(*, owner: str, limit: int, lease: timedelta, now: datetime | None = None) -> list[MutationEvent]:
@@ -132,8 +150,8 @@ def settle(acknowledged: Iterable[MutationEvent]) -> None:
 def release(event: MutationEvent, verdict: Retry | Park) -> None:
     """Give an owned entry back: to be tried again, or parked with its reason."""
     event.lease_owner, event.lease_expires_at = "", None
-    event.error_type = verdict.error.error_type or type(verdict.error).__name__
-    event.last_error = verdict.error.message
+    event.error_type = storable(verdict.error.error_type or type(verdict.error).__name__, _ERROR_TYPE_LENGTH)
+    event.last_error = storable(verdict.error.message)
     if isinstance(verdict, Park):
         event.state, event.outcome_unknown = State.PARKED, False
     else:

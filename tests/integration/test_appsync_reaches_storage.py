@@ -67,22 +67,6 @@ def test_sync_goes_through_all_pages(site: Engine, appsync: LocalServer, setting
     assert Post.objects.count() == 30
 
 
-def test_interrupted_sync_goes_on_at_its_page(site: Engine, appsync: LocalServer, settings: Any) -> None:
-    from django_datastore.sync import engine
-
-    settings.DATASTORE = {**settings.DATASTORE, "SYNC_PAGE_SIZE": 10}
-    for number in range(25):
-        device(appsync, "create", "Post", title=str(number))
-    sync = registry.get(Post)
-    processor = engine.current().sync_processor
-    metadata = processor._begin(sync, None, full=False)
-    processor._store(sync, metadata, processor._fetch(sync, metadata, None))
-    assert Post.objects.count() == 10
-    done = engine.current().sync([sync])
-    assert done is not None
-    assert done["blog.post"].new == 15
-
-
 @pytest.mark.parametrize("is_full", [True, False])
 def test_interrupted_sync_whose_page_is_refused_begins_anew(site: Engine, appsync: LocalServer, is_full: bool) -> None:
     site.sync()

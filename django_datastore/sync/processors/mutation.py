@@ -8,7 +8,6 @@ to their lease; whoever claims them next reads back what became of them before a
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -37,11 +36,14 @@ from django_datastore.exceptions import (
     Unauthorized,
 )
 from django_datastore.introspection import SyncedModel
-from django_datastore.models import MutationEvent, RecordMetadata
+from django_datastore.models import Conflict, MutationEvent
+from django_datastore.storage import metadata
 from django_datastore.storage.serialization import RemoteRecord
-from django_datastore.storage.transactions import outbox_alias, write_transaction
+from django_datastore.storage.transactions import begun_again, outbox_alias, write_transaction
 from django_datastore.sync import backoff, conflict, connectivity, lanes, merger, readback
 from django_datastore.sync.lanes import Park, Retry
+from django_datastore.sync.processors.pages import strip_unknown
+from django_datastore.sync.spelling import Spelling, renamed
 from django_datastore.types import Operation, ProcessName, WireRecord
 
 logger = logging.getLogger(__name__)
@@ -97,9 +99,10 @@ class MutationProcessor:
 
         Raises `Offline` after giving the batch back; everything else is settled entry by entry.
         """
-        claimed = lanes.claim(owner=self._owner, limit=self._batch_size, lease=self._lease, now=self._clock())
-        if not claimed:
+        found = lanes.claim(owner=self._owner, limit=self._batch_size, lease=self._lease, now=self._clock())
+        if not found:
             return 0
+        claimed = [event for event in found if _up_to_date(event)]
         outcomes = _Outcomes()
         offline: SyncError | None = None
         try:
@@ -113,7 +116,7 @@ class MutationProcessor:
         self._settle(claimed, outcomes)
         if offline is not None:
             raise offline
-        return len(claimed)
+        return len(found)
 
     # -- sending -----------------------------------------------------------------------------------------------------
 
@@ -121,8 +124,8 @@ class MutationProcessor:
         known = [(sync, event) for event in batch if (sync := self._registered(event, outcomes))]
         if not known:
             return
-        versions = _versions(known)
-        requests = [_request(sync, event, versions.get((event.model, event.record_key))) for sync, event in known]
+        spelling = Spelling.of(known, outbox_alias())
+        requests = [_request(synced, event, spelling) for synced, event in known]
         try:
             document = self._documents.batch_mutation(requests)
             response = self._client.execute(document.text, document.variables, process=ProcessName.MUTATE)
@@ -157,7 +160,8 @@ class MutationProcessor:
     ) -> None:
         failed = response.error(name)
         record = response.data.get(name)
-        if failed is None and _is_readable(sync, record):
+        strip_unknown(record, response.errors, name)
+        if failed is None and _is_readable(sync, event, record):
             outcomes.answers.append((sync, event, record))
             return
         error = (
@@ -165,7 +169,7 @@ class MutationProcessor:
             if failed
             else ServerError(f"AppSync answered {event.operation}{sync.name} without the record's key and version.")
         )
-        may_resolve = event.attempts <= self._max_attempts and _is_readable(sync, error.remote)
+        may_resolve = event.attempts <= self._max_attempts and _is_readable(sync, event, error.remote)
         if isinstance(error, ConflictUnhandled) and may_resolve:
             outcomes.conflicts.append((sync, event, cast(WireRecord, error.remote)))
         elif isinstance(error, ConditionFailed):
@@ -177,7 +181,7 @@ class MutationProcessor:
         self, sync: SyncedModel, event: MutationEvent, error: SyncError, outcomes: _Outcomes
     ) -> None:
         """The user's condition does not hold, or the key is not as the operation needs it."""
-        remote = error.remote if _is_readable(sync, error.remote) else None
+        remote = error.remote if _is_readable(sync, event, error.remote) else None
         if event.operation == Operation.CREATE and remote is not None:
             self._sort_existing(sync, event, remote, outcomes)
         elif event.operation == Operation.CREATE and event.attempts < self._max_attempts:
@@ -213,7 +217,8 @@ class MutationProcessor:
         known = [(sync, event) for event in batch if (sync := self._registered(event, outcomes))]
         if not known:
             return []
-        requests = [GetRequest(sync.schema, json.loads(event.record_key)) for sync, event in known]
+        spelling = Spelling.of(known, outbox_alias())
+        requests = [GetRequest(synced.schema, spelling.key(event)) for synced, event in known]
         document = self._documents.batch_get(requests)
         try:
             response = self._client.execute(document.text, document.variables, process=ProcessName.MUTATE)
@@ -222,7 +227,6 @@ class MutationProcessor:
             if isinstance(exc, Offline):
                 raise
             return []
-        versions = _versions(known)
         again: list[MutationEvent] = []
         for position, (sync, event) in enumerate(known):
             failed = response.error(alias(position))
@@ -231,7 +235,10 @@ class MutationProcessor:
                 self._postpone([event], error, outcomes)
                 continue
             remote = response.data.get(alias(position))
-            sent_on = versions.get((event.model, event.record_key))
+            if remote is not None and not _is_readable(sync, event, remote):
+                self._postpone([event], ServerError(f"AppSync answered get{sync.name} with no such record."), outcomes)
+                continue
+            sent_on = spelling.version(event)
             if readback.was_executed(sync, event, remote, sent_on):
                 outcomes.answers.append((sync, event, remote))
             elif remote is not None and event.operation == Operation.CREATE:
@@ -294,12 +301,20 @@ class MutationProcessor:
             by_model.setdefault(sync.label, (sync, []))[1].append((event, record))
         if not by_model:
             return
+        self._acknowledge_all(list(by_model.values()), list(outcomes.answers))
+
+    @begun_again
+    def _acknowledge_all(
+        self,
+        by_model: Sequence[tuple[SyncedModel, list[tuple[MutationEvent, WireRecord | None]]]],
+        answers: Sequence[tuple[SyncedModel, MutationEvent, WireRecord | None]],
+    ) -> None:
         using = outbox_alias()
         with write_transaction(using):
-            merger.lock_models([sync for sync, _ in by_model.values()], using)
-            for sync, answers in by_model.values():
-                merger.acknowledge(sync, answers, claimed=[event for event, _ in answers])
-            transaction.on_commit(partial(_tell_processed, list(outcomes.answers)), using=using, robust=True)
+            metadata.lock_models([synced.label for synced, _ in by_model], using)
+            for synced, found in by_model:
+                merger.acknowledge(synced, found, claimed=[event for event, _ in found])
+            transaction.on_commit(partial(_tell_processed, answers), using=using, robust=True)
 
     def _resolve(self, sync: SyncedModel, event: MutationEvent, remote: WireRecord) -> None:
         try:
@@ -312,8 +327,7 @@ class MutationProcessor:
             self._release(event, Park(error))
             return
         try:
-            with write_transaction(outbox_alias()):
-                merger.take_over(sync, event, remote, resolution)
+            self._take_over(sync, event, remote, resolution)
         except LeaseLost as exc:
             logger.warning("Left a conflict of %s to another worker: %s", sync.label, exc)
             return
@@ -321,6 +335,14 @@ class MutationProcessor:
             error = ConflictUnhandled("AppSync has a newer version; the edit is sent again on top of it.")
             pause = timedelta(0) if event.attempts <= 1 else backoff.delay(event.attempts)
             self._release(event, Retry(error, self._clock() + pause, outcome_unknown=False))
+
+    @staticmethod
+    @begun_again
+    def _take_over(
+        synced: SyncedModel, event: MutationEvent, remote: WireRecord, resolution: conflict.Resolution
+    ) -> None:
+        with write_transaction(outbox_alias()):
+            merger.take_over(synced, event, remote, resolution)
 
     @staticmethod
     def _release_failures(failures: Sequence[tuple[MutationEvent, Retry | Park]]) -> None:
@@ -339,31 +361,51 @@ class MutationProcessor:
                 lanes.release(event, verdict)
 
 
-def _versions(known: Sequence[tuple[SyncedModel, MutationEvent]]) -> dict[tuple[str, str], int | None]:
-    """The applied version of each record: what the next mutation of it builds on."""
-    keys = {event.record_key for _, event in known}
-    found = RecordMetadata.objects.using(outbox_alias()).filter(
-        model__in={event.model for _, event in known}, record_key__in=keys
-    )
-    return {(item.model, item.record_key): item.version for item in found}
-
-
-def _request(sync: SyncedModel, event: MutationEvent, version: int | None) -> MutationRequest:
-    wire_input = sync.key_input(event.record_key)
+def _request(synced: SyncedModel, event: MutationEvent, spelling: Spelling) -> MutationRequest:
+    wire_input = spelling.key_input(synced, event)
+    data = spelling.data(synced, event)
     if event.operation == Operation.CREATE:
-        wire_input |= {name: value for name, value in event.data.items() if value is not None}
+        wire_input |= {name: value for name, value in data.items() if value is not None}
     else:
-        wire_input |= event.data
-        wire_input["_version"] = version
-    return MutationRequest(Operation(event.operation), sync.schema, wire_input, event.condition)
+        wire_input |= data
+        wire_input["_version"] = spelling.version(event)
+    return MutationRequest(Operation(event.operation), synced.schema, wire_input, event.condition)
 
 
-def _is_readable(sync: SyncedModel, record: WireRecord | None) -> bool:
-    """Whether the merger can use an answer: it has its key and `_version`."""
+def _is_readable(synced: SyncedModel, event: MutationEvent, record: object) -> bool:
+    """Whether the merger can use an answer: it is the record the mutation is about, with its `_version`."""
     try:
-        return record is not None and bool(RemoteRecord.parse(sync, record).key)
+        return RemoteRecord.parse(synced, record).key == event.record_key  # type: ignore[arg-type]
     except ValueError:
         return False
+
+
+def _up_to_date(event: MutationEvent) -> bool:
+    """Bring an entry that was captured under another registration up to date. Returns whether anything is left to send.
+
+    A field that is registered no more is reported and given up; the others are sent.
+    """
+    try:
+        synced = registry.get(event.model)
+    except ModelNotRegistered:
+        return True
+    data, gone = renamed(synced, event.data)
+    if data is event.data:
+        return True
+    using = outbox_alias()
+    with write_transaction(using):
+        if not lanes.owned([event]):
+            return False
+        event.data, event.base, event.shape = data, renamed(synced, event.base)[0], synced.shape
+        event.save(using=using, update_fields=["data", "base", "shape"])
+        if gone:
+            names = ", ".join(sorted(gone))
+            reason = f"{synced.name} is registered without {names} now; that part of the edit was not sent."
+            conflict.record(Conflict.Kind.REJECTED, synced, event.record_key, reason=reason, local=gone)
+        is_empty = event.operation == Operation.UPDATE and not data
+        if is_empty:
+            lanes.settle([event])
+    return not is_empty
 
 
 def _tell_processed(answers: Sequence[tuple[SyncedModel, MutationEvent, WireRecord | None]]) -> None:

@@ -27,6 +27,7 @@ from django_datastore.appsync.realtime import Message, RealtimeConnection
 from django_datastore.exceptions import Offline, SyncError
 from django_datastore.introspection import SyncedModel
 from django_datastore.sync import backoff, expressions, merger
+from django_datastore.sync.classifying import Source
 from django_datastore.sync.listening import Listener
 from django_datastore.types import Operation, WireRecord
 
@@ -54,6 +55,7 @@ class SubscriptionProcessor:
         listener: Listener,
         catch_up: Callable[[], Awaitable[None]],
         poll: Callable[[], Awaitable[None]],
+        complete: Callable[[Sequence[SyncedModel]], Awaitable[None]],
         renew_every_seconds: float = 10.0,
         look_every_seconds: float = 15.0,
         announce: Callable[[str], None] = lambda line: None,
@@ -64,6 +66,7 @@ class SubscriptionProcessor:
         self._listener = listener
         self._catch_up = catch_up
         self._poll = poll
+        self._complete = complete
         self._renew_every_seconds = renew_every_seconds
         self._look_every_seconds = look_every_seconds
         self._announce = announce
@@ -158,7 +161,8 @@ class SubscriptionProcessor:
 
     async def _merge_all(self, connection: RealtimeConnection) -> None:
         async for batch in _batches(connection.messages(), _BATCH):
-            await _in_thread(lambda batch=batch: _merge(batch))  # type: ignore[misc]
+            if incomplete := await _in_thread(partial(_merge, batch)):
+                await self._complete(incomplete)
 
 
 async def _subscribed(
@@ -169,7 +173,8 @@ async def _subscribed(
     await connection.subscribe(*document, operation=operation, model=sync.name)
 
 
-def _merge(batch: Sequence[Message]) -> None:
+def _merge(batch: Sequence[Message]) -> list[SyncedModel]:
+    """Merge what has arrived. Returns the models with records of which a part did not come."""
     by_model: dict[str, list[WireRecord]] = {}
     for message in batch:
         if message.error is not None:
@@ -181,9 +186,14 @@ def _merge(batch: Sequence[Message]) -> None:
         record = message.data.get(subscription_field(operation, sync.schema))
         if isinstance(record, dict):
             by_model.setdefault(sync.label, []).append(record)
-    for sync in registry.in_topological_order():
-        if sync.label in by_model:
-            merger.merge_page(sync, by_model[sync.label])
+    merged = {
+        synced: merger.merge_page(synced, by_model[synced.label], source=Source.EVENT)
+        for synced in registry.in_topological_order()
+        if synced.label in by_model
+    }
+    if any(found.has_orphans for found in merged.values()):
+        merger.retry_holds()  # they may wait for one another
+    return [synced for synced, found in merged.items() if found.incomplete]
 
 
 async def _batches(messages: AsyncIterator[Message], limit: int) -> AsyncIterator[list[Message]]:

@@ -1,0 +1,100 @@
+"""What was held back, tried again when what it waits for came or went, and at the end of a run of syncs.
+
+a row came ──▶ records that wait for this parent
+a row went, or lost its parent ──▶ parents that are deleted elsewhere and waited for their children
+a row went or changed ──▶ records that the database refused because of other rows
+the end of a run ──▶ all of these, and records that wait for one another
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from django_datastore import registry
+from django_datastore.exceptions import ModelNotRegistered
+from django_datastore.introspection import SyncedModel
+from django_datastore.models import RecordMetadata
+from django_datastore.storage import metadata
+from django_datastore.storage.metadata import Known
+from django_datastore.storage.serialization import RemoteRecord
+from django_datastore.storage.transactions import begun_again, write_transaction
+from django_datastore.sync import circles
+from django_datastore.sync.classifying import Evict, Source
+from django_datastore.sync.merging import Merge, Outcome, merging
+
+Hold = RecordMetadata.Hold
+_MOST = 500
+"""Of more refused records than this, no single change frees one; they are tried at the end of a run."""
+_MOVABLE = (Hold.LOCAL_EDITS, Hold.MISSING_PARENT, Hold.CHILDREN)
+
+
+def release(merge: Merge) -> None:
+    """Try again what waited for what a merge did, in its transaction."""
+    synced, outcome, using = merge.synced, merge.outcome, merge.using
+    if not (merge.has_holds or outcome.held):
+        return
+    parents = [f"{synced.label} {key}" for key in outcome.applied]
+    for label, waiting in metadata.waiting_for(parents, using).items():
+        _again(label, waiting, using)
+    if outcome.deleted or outcome.updated or outcome.has_detached:
+        for label in {target.label for _, target in synced.foreign_keys}:
+            _again(label, metadata.held(label, [Hold.CHILDREN], using), using)
+    if outcome.deleted or outcome.updated or _has_clashes(outcome):
+        clashing = metadata.waiting_for([synced.label], using).get(synced.label, {})
+        if 0 < len(clashing) <= _MOST and clashing.keys() != outcome.held.keys():
+            _again(synced.label, clashing, using)
+
+
+def _has_clashes(outcome: Outcome) -> bool:
+    return any(item.hold == Hold.QUARANTINED and item.waits_for for item in outcome.held.values())
+
+
+def _again(label: str, held: Mapping[str, Known], using: str) -> Outcome | None:
+    """Merge held records once more; goes on with what waited for those that get in."""
+    try:
+        synced = registry.get(label)
+    except ModelNotRegistered:
+        return None
+    if not held:
+        return None
+    with merging(synced, held, using=using) as merge:
+        for key, known in merge.known.items():
+            _take_held(merge, key, known)
+    if merge.outcome.applied:
+        release(merge)
+    return merge.outcome
+
+
+def _take_held(merge: Merge, key: str, known: Known) -> None:
+    if not known.hold:
+        return
+    if known.remote is None:  # swept, and kept by its children
+        if not merge.lanes.get(key):
+            merge.settle(key, Evict(key, merge.synced.sync_expression is not None))
+        return
+    try:
+        record = RemoteRecord.parse(merge.synced, known.remote)
+    except ValueError:  # held under another registration; the next base sync brings it as it is now
+        return
+    merge.take(record, Source.PAGE)
+
+
+def retry(synced: SyncedModel | None, *, everything: bool, using: str) -> Iterator[Outcome]:
+    """Try again what is held of one model, or of all, parents first; then what waits for one another."""
+    models = registry.in_topological_order() if synced is None else (synced,)
+    wanted = metadata.models_with_holds(using)
+    for model in models:
+        if model.label in wanted and (outcome := _retry_model(model, everything, using)) is not None:
+            yield outcome
+    if wanted:
+        yield from circles.close(using)
+
+
+@begun_again
+def _retry_model(synced: SyncedModel, everything: bool, using: str) -> Outcome | None:
+    with write_transaction(using):
+        held = metadata.held(synced.label, [*_MOVABLE, Hold.QUARANTINED], using)
+        chosen = {
+            key: known for key, known in held.items() if everything or known.hold != Hold.QUARANTINED or known.waits_for
+        }
+        return _again(synced.label, chosen, using)
