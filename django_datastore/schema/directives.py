@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -13,6 +14,7 @@ from graphql import (
     GraphQLInputObjectType,
     GraphQLSchema,
     Node,
+    ObjectFieldNode,
     ObjectValueNode,
     Undefined,
     build_schema,
@@ -118,8 +120,10 @@ def _check_argument(known: GraphQLDirective, argument: ArgumentNode) -> None:
     if definition is None:
         taken, hint = ", ".join(known.args) or "none", naming.did_you_mean(name, known.args)
         raise error(argument, f"@{known.name} takes no argument {name!r}. It takes: {taken}.{hint}")
-    if value_from_ast(argument.value, definition.type) is Undefined:
-        why = _why(get_named_type(definition.type), argument.value) or f"It is a {definition.type}."
+    kind = get_named_type(definition.type)
+    unknown = _unknown_field(kind, argument.value)  # graphql-core takes them before 3.3
+    if unknown or value_from_ast(argument.value, definition.type) is Undefined:
+        why = unknown or _why(kind, argument.value) or f"It is a {definition.type}."
         raise error(argument, f"@{known.name}({name}: {print_ast(argument.value)}) is not understood. {why}")
 
 
@@ -138,23 +142,33 @@ def _definition(directive: DirectiveNode, location: DirectiveLocation) -> GraphQ
     raise error(directive, f"@{name} cannot be used here; {_WAYS_OUT.get(name, way_out)}.")
 
 
+def _unknown_field(kind: Any, value: Any) -> str | None:
+    """What is wrong with the first field of an input object that its type does not have."""
+    for field in _fields(kind, value):
+        name, known = field.name.value, kind.fields.get(field.name.value)
+        if known is None:
+            return f"{name!r} is none of {', '.join(kind.fields)}.{naming.did_you_mean(name, kind.fields)}"
+        if deeper := _unknown_field(get_named_type(known.type), field.value):
+            return f"{name}: {deeper}"
+    return None
+
+
 def _why(kind: Any, value: Any) -> str | None:
-    """The part of an argument that is wrong."""
-    values = value.values if hasattr(value, "values") else [value]
+    """The part of an argument that is wrong, where all its fields are known."""
     if hasattr(kind, "values"):
         return f"Known are: {', '.join(kind.values)}."
-    if isinstance(kind, GraphQLInputObjectType):
-        for item in values:
-            if not isinstance(item, ObjectValueNode):
-                continue
-            for field in item.fields:
-                known = kind.fields.get(field.name.value)
-                if known is None:
-                    hint = naming.did_you_mean(field.name.value, kind.fields)
-                    return f"{field.name.value!r} is none of {', '.join(kind.fields)}.{hint}"
-                if value_from_ast(field.value, known.type) is Undefined:
-                    return f"{field.name.value}: {_why(get_named_type(known.type), field.value) or known.type}"
+    for field in _fields(kind, value):
+        known = kind.fields[field.name.value]
+        if value_from_ast(field.value, known.type) is Undefined:
+            return f"{field.name.value}: {_why(get_named_type(known.type), field.value) or known.type}"
     return None
+
+
+def _fields(kind: Any, value: Any) -> Iterator[ObjectFieldNode]:
+    """The fields of an input object, or of all in a list."""
+    if isinstance(kind, GraphQLInputObjectType):
+        for item in value.values if hasattr(value, "values") else [value]:
+            yield from item.fields if isinstance(item, ObjectValueNode) else ()
 
 
 def _texts(value: Any) -> list[str]:
