@@ -53,11 +53,13 @@ class _Evaluation:
         self.alias = alias
         self.vendor = connections[alias].vendor
 
-    def of(self, node: Q) -> bool | None:
+    def of(self, node: Q, is_negated: bool = False) -> bool | None:
         """A group without conditions counts as absent wherever it stands; a whole predicate of that kind is true."""
         if node.connector not in (Q.AND, Q.OR):
             return None  # databases read XOR differently
-        outcomes = [self._child(child) for child in node.children if not _is_absent(child)]
+        is_negated ^= node.negated
+        parts = lookups.children(node, is_negated)
+        outcomes = [self._child(child, is_negated) for child in parts if not _is_absent(child)]
         if not outcomes:
             return True
         decisive = node.connector == Q.OR
@@ -65,9 +67,9 @@ class _Evaluation:
             return decisive != node.negated
         return None if None in outcomes else decisive == node.negated
 
-    def _child(self, child: Any) -> bool | None:
+    def _child(self, child: Any, is_negated: bool) -> bool | None:
         if isinstance(child, Q):
-            return self.of(child)
+            return self.of(child, is_negated)
         if not isinstance(child, tuple):
             return None
         try:

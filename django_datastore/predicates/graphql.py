@@ -54,13 +54,15 @@ def _rooted(found: Filter | None) -> Filter | None:
     return {"and": [found]}
 
 
-def _translate(node: Any, sync: Columns, without: frozenset[str]) -> Filter | None:
+def _translate(node: Any, sync: Columns, without: frozenset[str], is_negated: bool = False) -> Filter | None:
     if isinstance(node, tuple):
         return _condition(node, sync, without)
     if not isinstance(node, Q):
         raise InvalidPredicate(f"A predicate holds a {type(node).__name__}, which GraphQL has no word for.")
     lookups.check_connector(node)
-    parts = [part for child in node.children if (part := _translate(child, sync, without)) is not None]
+    is_negated ^= node.negated
+    translated = (_translate(child, sync, without, is_negated) for child in lookups.children(node, is_negated))
+    parts = [part for part in translated if part is not None]
     if not parts:
         return None
     found = parts[0] if len(parts) == 1 else {"or" if node.connector == Q.OR else "and": parts}

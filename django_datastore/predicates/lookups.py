@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, KeysView, ValuesView
+from collections.abc import Collection, Iterator, KeysView, ValuesView
 from dataclasses import dataclass
 from typing import Any
 
+import django
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.db.models import Q
@@ -15,6 +16,9 @@ from django_datastore.exceptions import InvalidPredicate
 
 ALLOWED = ("exact", "gt", "gte", "lt", "lte", "contains", "startswith", "range", "in", "isnull")
 """The lookups that all three readers know."""
+
+NULL_AMONG_CHOICES = django.VERSION >= (6, 1)
+"""Whether `None` among the choices of a negated `in` stands for null, as Django has it since 6.1, or for nothing."""
 
 TEXT_FIELDS = (models.CharField, models.TextField)
 
@@ -83,6 +87,25 @@ def _own(value: Any) -> Any:
         case set() | frozenset():
             return frozenset(value)
     return tuple(map(_own, value)) if type(value) is tuple else value
+
+
+def children(node: Q, is_negated: bool) -> Iterator[Any]:
+    """What a node joins. `is_negated` counts the negations around its conditions, its own included."""
+    for child in node.children:
+        spelled_out = _with_null(*child) if is_negated and isinstance(child, tuple) and NULL_AMONG_CHOICES else None
+        yield child if spelled_out is None else spelled_out
+
+
+def _with_null(text: str, value: Any) -> Q | None:
+    """`x__in=[1, None]` as `x__in=[1]` or `x__isnull=True`; None for any other condition."""
+    name, _, lookup = text.rpartition(LOOKUP_SEP)
+    if lookup != "in" or not isinstance(value, Collection) or isinstance(value, str | bytes):
+        return None
+    rest = [item for item in value if item is not None]
+    if len(rest) == len(value):
+        return None
+    is_null = Q(**{f"{name}{LOOKUP_SEP}isnull": True})
+    return Q(**{text: rest}) | is_null if rest else is_null
 
 
 def leaves(model: type[models.Model], node: Q) -> Iterator[tuple[str, Any]]:

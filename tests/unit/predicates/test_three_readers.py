@@ -111,6 +111,43 @@ def test_the_graphql_filter_agrees_with_memory(posts: list[Post]) -> None:
     agree()
 
 
+@pytest.mark.parametrize(
+    "q",
+    [
+        Q(rating__in=[1, None]),
+        ~Q(rating__in=[1, None]),
+        ~~Q(rating__in=[1, None]),
+        ~(Q(rating__in=[1, None]) | Q(title="a")),
+        ~(~Q(rating__in=[1, None]) & Q(title="a")),
+        ~Q(published_at__in=(MOMENTS[0], None)),
+        ~Q(blog__in=[BLOGS[0], None]),
+        ~Q(title__in={"a", None}),  # the column has no null
+    ],
+    ids=str,
+)
+def test_none_among_choices_is_what_the_orm_takes_it_for(q: Q, posts: list[Post]) -> None:
+    expected = set(Post.objects.filter(q).values_list("pk", flat=True))
+    read = filters.compile_filter(graphql.to_filter(q, POST))
+    assert read is not None
+    assert {post.pk for post in posts if evaluate.matches(q, post)} == expected
+    assert {post.pk for post in posts if read(POST.to_wire(post))} == expected
+
+
+def test_none_alone_in_a_negation_is_what_the_orm_takes_it_for(posts: list[Post]) -> None:
+    for q in (~Q(rating__in=[None]), ~Q(blog__in=[None]), ~Q(rating__in=[])):
+        expected = set(Post.objects.filter(q).values_list("pk", flat=True))
+        assert {post.pk for post in posts if evaluate.matches(q, post)} == expected
+
+
+def test_none_among_choices_of_a_related_row(posts: list[Post]) -> None:
+    def related(model: type[Blog], key: uuid.UUID, q: Q) -> bool:
+        return model.objects.filter(q, pk=key).exists()
+
+    for q in (~Q(blog__name__in=["1", None]), Q(blog__name__in=["1", None]), ~Q(blog__name__in=[None])):
+        expected = set(Post.objects.filter(q).values_list("pk", flat=True))
+        assert {post.pk for post in posts if evaluate.matches(q, post, related=related)} == expected
+
+
 def _wire(q: Q) -> Any:
     """The filter; predicates that choose from nothing have none."""
     try:
