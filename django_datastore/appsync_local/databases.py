@@ -94,7 +94,9 @@ def describe(alias: str) -> str:
         return f"SQLite file {Path(found['NAME']).absolute()}"
     place = f" on {found['HOST']}" if found["HOST"] else ""
     port = f":{found['PORT']}" if found["PORT"] and place else ""
-    return f"{connections[alias].display_name} database {found['NAME']}{place}{port}"
+    # on MariaDB, Django's own name would connect, and this is said of databases that cannot be reached, too
+    name = "MariaDB" if connections[alias].vendor == "mysql" else connections[alias].display_name
+    return f"{name} database {found['NAME']}{place}{port}"
 
 
 def is_private(alias: str) -> bool:

@@ -226,9 +226,22 @@ class Store:
 
     def everything(self, models: Iterable[str]) -> Iterator[tuple[str, Stored]]:
         """All records and tombstones of these models as they are at one moment, read a few at a time."""
+        if connections[self.alias].vendor == "mysql":
+            yield from self._everything_on_mariadb(models)
+            return
         rows = self._live(Record.objects.using(self.alias)).filter(model__in=list(models)).order_by("model", "id")
         for model, *columns in rows.values_list("model", *COLUMNS).iterator(chunk_size=_CHUNK):
             yield model, stored(columns)
+
+    def _everything_on_mariadb(self, models: Iterable[str]) -> Iterator[tuple[str, Stored]]:
+        """Page by page in one snapshot: its drivers read all rows of a statement into memory."""
+        with transaction.atomic(using=self.alias):
+            self._execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            for model in sorted(models):
+                after = 0
+                while page := self.scan(model, after=after, limit=_CHUNK):
+                    yield from ((model, row) for row in page)
+                    after = page[-1].position
 
     def strangers(self, models: Sequence[str]) -> dict[str, int]:
         """The other models that have records, with their number."""

@@ -6,6 +6,7 @@ import gzip
 import json
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -348,6 +349,30 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path):
         finally:
             tracemalloc.stop()
     assert peak < 7_000_000 < path.stat().st_size
+
+
+def test_dump_is_of_one_moment_whatever_another_process_writes_meanwhile(tmp_path: Path) -> None:
+    count = 1200  # more than one page of what is read at once
+    path = write(tmp_path / "many.jsonl", *(line(id=f"{number:04}") for number in range(count)))
+    with ExitStack() as stack:
+        database = stack.enter_context(fresh_database()) or tmp_path / "shared.sqlite3"
+        one, two = (stack.enter_context(LocalServer(SDL, database=database)) for _ in range(2))
+        load(one, path)
+
+        class Written:
+            lines: list[bytes] = []
+
+            def write(self, content: bytes) -> int:
+                if not self.lines:
+                    Client(two).written("createPost", "id", id="9999", title="meanwhile")
+                    Client(two).written("deletePost", "id", id="1199", _version=1)
+                self.lines.append(content)
+                return len(content)
+
+        written = Written()
+        assert transfer.dump_to(one.service, written) == count
+    assert not any(b"meanwhile" in content for content in written.lines)
+    assert json.loads(written.lines[-1])["_version"] == 1
 
 
 def test_models_the_schema_lost_are_left_out(server: LocalServer, tmp_path: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,21 @@ def test_database_url():
     assert found["ENGINE"] == "django.db.backends.postgresql"
     assert (found["NAME"], found["USER"], found["PASSWORD"]) == ("appsync", "ada", "p@ss")
     assert (found["HOST"], found["PORT"], found["OPTIONS"]) == ("db.example.com", "6432", {"sslmode": "require"})
+
+
+def test_url_of_a_mariadb(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "MySQLdb", sys)  # a driver's module, whichever
+    found = databases.entry("mysql://ada:p%40ss@db.example.com/appsync?ssl_mode=REQUIRED")
+    assert (found["ENGINE"], found["NAME"], found["PORT"]) == ("django.db.backends.mysql", "appsync", "")
+    assert found["OPTIONS"]["isolation_level"] == "read committed"
+    assert (found["OPTIONS"]["charset"], found["OPTIONS"]["ssl_mode"]) == ("utf8mb4", "REQUIRED")
+
+
+@pytest.mark.parametrize("scheme", ["mysql", "postgres"])
+def test_missing_driver_is_said_with_the_extra_that_brings_it(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(databases, "find_spec", lambda name: None)
+    with pytest.raises(ConfigurationError, match=rf"pip install 'django-datastore\[{scheme}\]'"):
+        databases.entry(f"{scheme}://ada@db.example.com/appsync")
 
 
 @pytest.mark.parametrize("target", ["records.sqlite3", "sqlite:///records.sqlite3", Path("records.sqlite3")])
