@@ -87,8 +87,16 @@ def _whole_float(wire: Any) -> int:
     return int(number)  # type: ignore[call-overload, no-any-return]
 
 
-def _exact_float(value: Any) -> float:
-    """A number that a double holds as it is."""
+def _float_of_int(value: int) -> float:
+    """A whole number that a double holds as it is."""
+    found = float(value)
+    if found != value:
+        raise ValueError("a Float holds about 15 digits of it")
+    return found
+
+
+def _float_of_decimal(value: decimal.Decimal | int) -> float:
+    """A number that a double's own spelling brings back."""
     found = float(value)
     if decimal.Decimal(repr(found)) != value:
         raise ValueError("a Float holds about 15 digits of it")
@@ -226,7 +234,17 @@ _SPAN_FLOAT = Codec(_span_float, lambda wire: datetime.timedelta(seconds=_float_
 
 # -- keys, bytes, JSON ---------------------------------------------------------------------------------------------
 
-_UUID = Codec(str, lambda wire: uuid.UUID(text_of(wire)))
+
+def _uuid_of(wire: Any) -> uuid.UUID:
+    """A UUID in any letters, with its hyphens or without."""
+    text = text_of(wire)
+    found = uuid.UUID(text)
+    if text.lower() not in (str(found), found.hex):
+        raise ValueError("it is no UUID in its usual spelling")
+    return found
+
+
+_UUID = Codec(str, _uuid_of)
 _BOOLEAN = Codec(SCALARS["Boolean"].parse, SCALARS["Boolean"].parse)
 
 
@@ -291,6 +309,15 @@ def _json_of(decoder: type[json.JSONDecoder] | None) -> Convert:
     return decode
 
 
+def json_meaning(wire: Any) -> Any:
+    """What JSON texts say, whatever their spelling: numbers by value, `null` as null, in lists element by element."""
+    if isinstance(wire, list):
+        return [json_meaning(item) for item in wire]
+    if not isinstance(wire, str):
+        return wire
+    return json.loads(wire, parse_float=decimal.Decimal, parse_int=decimal.Decimal)
+
+
 def _json(field: AnyField) -> Codec:
     return Codec(_json_text(getattr(field, "encoder", None)), _json_of(getattr(field, "decoder", None)))
 
@@ -319,6 +346,10 @@ def _inside_json(field: AnyField, scalar: str) -> Codec:
             raise ValueError(f"{value!r:.40} is a {_json_name(value)}, and the type is {scalar}")
         if isinstance(value, str):
             check_unicode(value)
+        elif isinstance(value, float):
+            _finite(value)
+        if scalar == "Float" and isinstance(value, int) and abs(value) > 2**53:
+            return _float_of_decimal(value)  # PostgreSQL writes floats in JSON as whole numbers, if they are
         return parse(value)
 
     return Codec(check, check)
@@ -408,11 +439,11 @@ CODECS: dict[tuple[Kind, str], Codec] = {
     (Kind.ADDRESS, "AWSIPAddress"): _formatted("AWSIPAddress"),
     (Kind.INTEGER, "Int"): _number("Int"),
     (Kind.INTEGER, "AWSTimestamp"): _number("AWSTimestamp"),
-    (Kind.INTEGER, "Float"): Codec(_exact_float, _whole_float),
+    (Kind.INTEGER, "Float"): Codec(_float_of_int, _whole_float),
     **{(Kind.INTEGER, scalar): _WHOLE_TEXT for scalar in _TEXTS},
     (Kind.FLOAT, "Float"): Codec(_finite, _float_of),
     (Kind.FLOAT, "String"): _FLOAT_TEXT,
-    (Kind.DECIMAL, "Float"): Codec(_exact_float, _decimal_float, is_rounded=True),
+    (Kind.DECIMAL, "Float"): Codec(_float_of_decimal, _decimal_float, is_rounded=True),
     (Kind.DECIMAL, "Int"): _whole_decimal("Int"),
     (Kind.DECIMAL, "AWSTimestamp"): _whole_decimal("AWSTimestamp"),
     **{(Kind.DECIMAL, scalar): _DECIMAL_TEXT for scalar in _TEXTS},

@@ -141,6 +141,10 @@ class FloatColumn(Column):
         """A plain `float`."""
         return float(value)
 
+    def given_back(self, value: float) -> float:
+        """The number; PostgreSQL knows no negative zero."""
+        return value + 0.0
+
     def take(self, value: float) -> float:
         """The number: AppSync's Float and the column are the same."""
         return value

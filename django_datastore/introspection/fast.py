@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.conf import settings
 
-from django_datastore.introspection.columns import Column, IntegerColumn, TextColumn
+from django_datastore.introspection.columns import Column, DecimalColumn, IntegerColumn, TextColumn
 from django_datastore.introspection.kinds import Kind
 
 Convert = Callable[[Any], Any]
 _UTC = datetime.UTC
 _datetime = datetime.datetime
+_Decimal = decimal.Decimal
+_MICROSECONDS = "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ"
+_MILLISECONDS = "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ"
+"""Twice as fast as `isoformat`."""
+EXACT_DIGITS = 15
+"""Decimal digits that survive a round trip through a floating point number."""
 
 
-def encoder(kind: Kind, scalar: str, whole: Convert) -> Convert:
-    """`whole`, with a shortcut for values that need no conversion."""
+def encoder(kind: Kind, scalar: str, column: Column, whole: Convert) -> Convert:
+    """`whole`, with a shortcut for values that need little conversion."""
+    if isinstance(column, DecimalColumn) and scalar == "Float":
+        return _encode_decimal(whole, column)
     build = _ENCODERS.get((kind, scalar))
     return whole if build is None else build(whole)
 
 
 def decoder(kind: Kind, scalar: str, column: Column, whole: Convert) -> Convert:
     """The same for received values."""
+    if isinstance(column, DecimalColumn) and scalar == "Float":
+        return _decode_decimal(whole, column)
     build = _DECODERS.get((kind, scalar))
     return whole if build is None else build(whole, column)
 
@@ -91,8 +102,7 @@ def _encode_uuid(whole: Convert) -> Convert:
 
     def encode(value: Any) -> Any:
         if type(value) is kind:
-            text = f"{value.int:032x}"
-            return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+            return str(value)
         return None if value is None else whole(value)
 
     return encode
@@ -101,10 +111,11 @@ def _encode_uuid(whole: Convert) -> Convert:
 def _encode_moment(whole: Convert) -> Convert:
     def encode(value: Any) -> Any:
         if type(value) is _datetime and value.tzinfo is _UTC:
-            text = value.isoformat()
-            if len(text) == 25:  # 2026-02-03T04:05:06+00:00
-                return text[:19] + ".000Z"
-            return (text[:23] if text[23:26] == "000" else text[:26]) + "Z"
+            moment = (value.year, value.month, value.day, value.hour, value.minute, value.second)
+            fraction = value.microsecond
+            if fraction % 1000:
+                return _MICROSECONDS % (*moment, fraction)
+            return _MILLISECONDS % (*moment, fraction // 1000)
         return None if value is None else whole(value)
 
     return encode
@@ -120,6 +131,23 @@ def _encode_iso(kind: type) -> Callable[[Convert], Convert]:
         return encode
 
     return build
+
+
+def _encode_decimal(whole: Convert, column: DecimalColumn) -> Convert:
+    step, least, most = _digits(column)
+
+    def encode(value: Any) -> Any:
+        if type(value) is _Decimal and value and value.same_quantum(step) and least < value < most:
+            return float(value)
+        return None if value is None else whole(value)
+
+    return whole if column.max_digits > EXACT_DIGITS else encode
+
+
+def _digits(column: DecimalColumn) -> tuple[decimal.Decimal, decimal.Decimal, decimal.Decimal]:
+    """The last digit the column holds, and what its values lie between."""
+    bound = _Decimal(10) ** (column.max_digits - column.decimal_places)
+    return _Decimal(1).scaleb(-column.decimal_places), -bound, bound
 
 
 _ENCODERS: dict[tuple[Kind, str], Callable[[Convert], Convert]] = {
@@ -195,6 +223,53 @@ def _decode_moment(whole: Convert, column: Column) -> Convert:
     return decode
 
 
+def _decode_uuid(whole: Convert, column: Column) -> Convert:
+    new, put, kind, unknown = object.__new__, object.__setattr__, uuid.UUID, uuid.SafeUUID.unknown
+
+    def decode(wire: Any) -> Any:
+        if type(wire) is str and len(wire) == 36:
+            text = wire.replace("-", "")
+            if len(text) == 32 and text.isalnum() and text.isascii():
+                try:
+                    number = int(text, 16)
+                except ValueError:
+                    return whole(wire)
+                found = new(kind)  # what UUID(wire) does, in half the time
+                put(found, "int", number)
+                put(found, "is_safe", unknown)
+                return found
+        return whole(wire)
+
+    return decode
+
+
+def _decode_decimal(whole: Convert, column: DecimalColumn) -> Convert:
+    step, least, most = _digits(column)
+
+    def decode(wire: Any) -> Any:
+        if type(wire) is float and least < wire < most and wire:
+            exact = _Decimal(repr(wire))
+            found = exact.quantize(step)
+            if found == exact:
+                return found
+        return whole(wire)
+
+    return whole if column.max_digits > EXACT_DIGITS else decode
+
+
+def _decode_time(whole: Convert, column: Column) -> Convert:
+    def decode(wire: Any) -> Any:
+        if type(wire) is str and 8 <= len(wire) <= 15 and wire[2] == ":" and "+" not in wire and "-" not in wire:
+            try:
+                found = datetime.time.fromisoformat(wire)
+            except ValueError:
+                return whole(wire)
+            return found if found.tzinfo is None else whole(wire)
+        return whole(wire)
+
+    return decode
+
+
 def _decode_date(whole: Convert, column: Column) -> Convert:
     def decode(wire: Any) -> Any:
         if type(wire) is str and len(wire) == 10 and wire[4] == "-":
@@ -213,6 +288,9 @@ _DECODERS: dict[tuple[Kind, str], Callable[[Convert, Column], Convert]] = {
     (Kind.INTEGER, "Int"): _decode_integer,
     (Kind.FLOAT, "Float"): _decode_float,
     (Kind.BOOLEAN, "Boolean"): _decode_boolean,
+    (Kind.UUID, "ID"): _decode_uuid,
+    (Kind.UUID, "String"): _decode_uuid,
+    (Kind.TIME, "AWSTime"): _decode_time,
     (Kind.DATETIME, "AWSDateTime"): _decode_moment,
     (Kind.DATE, "AWSDate"): _decode_date,
 }

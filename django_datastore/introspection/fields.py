@@ -10,10 +10,10 @@ from django.db import models
 from django_datastore.exceptions import SchemaError
 from django_datastore.introspection import codecs
 from django_datastore.introspection.declarations import Declarations
+from django_datastore.introspection.fast import EXACT_DIGITS
 from django_datastore.introspection.kinds import AnyField, default_scalar, is_array, value_field
 from django_datastore.introspection.problems import Problem
 from django_datastore.introspection.value_checks import (
-    FLOAT_DIGITS,
     is_too_long_for_float,
     key_problems,
     together_problems,
@@ -130,7 +130,7 @@ class Introspection:
         if is_too_long_for_float(item):
             self._problem(
                 "E002",
-                f"{self.label}.{item.name} has more digits than AppSync's Float holds, {FLOAT_DIGITS}.",
+                f"{self.label}.{item.name} has more digits than AppSync's Float holds, {EXACT_DIGITS}.",
                 f"Lower max_digits, sync it as text with types = {{{item.name!r}: 'String'}}, or exclude it.",
             )
             return None

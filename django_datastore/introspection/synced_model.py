@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple
 from functools import cached_property
@@ -17,6 +18,7 @@ from django_datastore.exceptions import InvalidPredicate
 from django_datastore.introspection import keys
 from django_datastore.introspection.declarations import Declarations
 from django_datastore.introspection.fields import Introspection, wire_groups
+from django_datastore.introspection.kinds import Kind
 from django_datastore.introspection.problems import Problem
 from django_datastore.introspection.values import FieldBinding
 from django_datastore.schema import naming
@@ -188,6 +190,8 @@ class SyncedModel:
     def key_of_record(self, record: WireRecord) -> str:
         """The record key of a wire record, in this site's spelling; `ValueError` for a key that does not fit."""
         wire = self.wire_key_of(record)
+        if self._has_plain_key:
+            return f'["{self.key_bindings[0].decode(wire[0])}"]'
         try:
             return self._key_of_values(
                 [item.decode(value) for item, value in zip(self.key_bindings, wire, strict=True)]
@@ -204,6 +208,8 @@ class SyncedModel:
 
     def pk_of(self, key: str) -> Any:
         """The primary key value of a record key (a tuple for a composite key)."""
+        if self._has_plain_key:
+            return self.key_bindings[0].decode(key[2:-2])
         values = [item.decode(wire) for item, wire in zip(self.key_bindings, json.loads(key), strict=True)]
         return tuple(values) if len(values) > 1 else values[0]
 
@@ -217,6 +223,8 @@ class SyncedModel:
 
     def _key_of_values(self, values: Sequence[Any]) -> str:
         bindings = self.key_bindings
+        if len(values) == 1 and type(values[0]) is uuid.UUID and self._has_plain_key:
+            return f'["{values[0]}"]'
         try:
             return keys.key_text(
                 [item.encode(value) for item, value in zip(bindings, values, strict=True)], self._limit
@@ -224,6 +232,10 @@ class SyncedModel:
         except keys.KeyTooLong as exc:
             text = f"A {self.model._meta.label} cannot be synced: {exc}. Give it a shorter key."
             raise ValidationError({bindings[0].field.name: [text]}) from exc
+
+    @cached_property
+    def _has_plain_key(self) -> bool:
+        return len(self.key_bindings) == 1 and self.key_bindings[0].is_plain(Kind.UUID)
 
     @cached_property
     def _limit(self) -> int:

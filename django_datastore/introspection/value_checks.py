@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.db import models
 
 from django_datastore.introspection import codecs, keys
+from django_datastore.introspection.fast import EXACT_DIGITS
 from django_datastore.introspection.kinds import AnyField, Kind, kind_of, value_field
 from django_datastore.introspection.problems import Problem
 from django_datastore.introspection.values import FieldBinding
@@ -16,13 +17,10 @@ from django_datastore.schema.scalars import SCALARS
 if TYPE_CHECKING:
     from django_datastore.introspection.declarations import Declarations
 
-FLOAT_DIGITS = 15
-"""Decimal digits that survive a round trip through a JSON number."""
-
 
 def is_too_long_for_float(field: AnyField) -> bool:
     """Whether a column holds decimals with more digits than AppSync's Float."""
-    return isinstance(field, models.DecimalField) and (field.max_digits or 0) > FLOAT_DIGITS
+    return isinstance(field, models.DecimalField) and (field.max_digits or 0) > EXACT_DIGITS
 
 
 def value_problems(binding: FieldBinding, declarations: Declarations) -> Iterator[Problem]:

@@ -13,7 +13,7 @@ from django.db import connections, models, router
 
 from django_datastore.introspection import codecs, fast
 from django_datastore.introspection.codecs import Codec
-from django_datastore.introspection.columns import Column, CustomColumn, column_of, is_json_null
+from django_datastore.introspection.columns import Column, CustomColumn, column_of
 from django_datastore.introspection.kinds import AnyField, Kind, kind_of, value_field
 from django_datastore.schema.types import FieldSchema
 
@@ -58,6 +58,10 @@ class FieldBinding:
         """Whether the database computes the column: it is read and never written."""
         return isinstance(self.field, models.GeneratedField)
 
+    def is_plain(self, kind: Kind) -> bool:
+        """Whether its values are of that kind, and no code but Django's own reads and writes them."""
+        return self._kind is kind and not self._is_custom
+
     def to_wire(self, value: Any) -> Any:
         """A value that is stored or about to be, as the JSON value it will have once it is saved.
 
@@ -76,7 +80,7 @@ class FieldBinding:
             return self._encode
         if self.enum:
             return fast.enum_encoder(self.enum, self._encode)
-        return fast.encoder(self._kind, self.schema.type, self._encode)
+        return fast.encoder(self._kind, self.schema.type, self._column, self._encode)
 
     @cached_property
     def decode(self) -> Callable[[Any], Any]:
@@ -91,12 +95,13 @@ class FieldBinding:
             return True
         try:
             return bool(self._meaning(one) == self._meaning(other))
-        except ValueError:
+        except (ArithmeticError, ValueError):
             return bool(one == other)
 
     def _meaning(self, wire: Any) -> Any:
-        found = None if wire is None else self.decode(wire)
-        return None if is_json_null(found) else found
+        if self.schema.type == "AWSJSON":
+            return codecs.json_meaning(wire)
+        return None if wire is None else self.decode(wire)
 
     # -- operands of predicates: compared with the column, not stored in it --------------------------------------------
 
@@ -233,11 +238,15 @@ class FieldBinding:
         return ValueError(f"{self.wire_name}: {_shown(wire)} does not fit {self.field}: {reason}")
 
     def _empty(self) -> Any:
-        """What a null becomes: null, else the default, else Django's empty string."""
+        """What a null becomes: null, else the default, else Django's empty string. A key has none of these."""
         if self.field.null:
             return None
+        if self.field in self.field.model._meta.pk_fields:
+            raise ValueError(f"{self.wire_name} is null, and it is part of the key of {self.field.model._meta.label}")
         if self.field.has_default():
             return self.field.get_default()
+        if self.field.has_db_default() and not hasattr(self.field.db_default, "resolve_expression"):
+            return self.field.db_default
         if self.field.empty_strings_allowed and self.field.blank:
             return ""
         raise ValueError(f"{self.wire_name} is null, and the field {self.field} takes no null")
