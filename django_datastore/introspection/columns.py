@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from django_datastore.introspection.kinds import AnyField, Kind, is_custom, kind_of
 
-_LENGTH = re.compile(r"\bchar(?:acter)?(?: varying)?\((\d+)\)")
+_LENGTH = re.compile(r"char(?:acter)?(?: varying)?\((\d+)\)")
 _SQLITE_DIGITS = decimal.Context(prec=15)
 """SQLite keeps decimals as floating point numbers; Django reads 15 digits of them."""
 _HOST_MASKS = {True: "/128", False: "/32"}
@@ -208,7 +208,7 @@ class DateTimeColumn(Column):
         if settings.USE_TZ:
             return found
         local = found.astimezone(timezone.get_default_timezone()).replace(tzinfo=None, fold=0)
-        if _aware(local) != found:
+        if _aware(local).astimezone(datetime.UTC) != found:  # never across zones: such an hour equals nothing there
             raise ValueError(
                 f"{found.isoformat()} is in the hour that clocks show twice; a local time cannot say which"
             )
