@@ -14,8 +14,13 @@
 | E010 | foreign key to a field that is not the key |
 | E011 | type AppSync does not have |
 | E012 | sync expression that AppSync cannot filter by |
+| E020 | type that the field's values cannot cross as |
+| E021 | fields that cannot travel together |
 | W001 | required field that is not synced |
 | W002 | endpoint without TLS that is not on this machine |
+| W010 | 64-bit integer as `Int`, which has 32 |
+| W011 | moment as `AWSTimestamp`, which holds whole seconds |
+| W012 | text key that may be longer than keys can be |
 """
 
 from __future__ import annotations

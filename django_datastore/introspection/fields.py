@@ -215,7 +215,7 @@ class Introspection:
             is_list_required=is_required and is_list,
             is_read_only=item.name in self.declarations.read_only
             or isinstance(item, models.GeneratedField)
-            or _is_timestamp(item, wire_name),
+            or _is_timestamp(item, wire_name, self.declarations.timestamps),
         )
         binding = FieldBinding(item, schema, dict(enum or {}))
         self.fields.append(schema)
@@ -265,7 +265,8 @@ def _key_scalar(item: AnyField, declarations: Declarations) -> str:
     return "ID" if found == "String" else found
 
 
-def _is_timestamp(item: AnyField, wire_name: str) -> bool:
-    """Amplify's server keeps these two itself and takes them from nobody."""
+def _is_timestamp(item: AnyField, wire_name: str, renamed: Mapping[str, str | None] | None) -> bool:
+    """Amplify's server keeps these two itself, by whatever name, and takes them from nobody."""
     automatic = getattr(item, "auto_now", False) or getattr(item, "auto_now_add", False)
-    return wire_name in ("createdAt", "updatedAt") and automatic
+    names = () if renamed is None else (renamed.get(name, name) for name in ("createdAt", "updatedAt"))
+    return automatic and wire_name in names

@@ -13,7 +13,7 @@ from django.db import connections, models, router
 
 from django_datastore.introspection import codecs, fast
 from django_datastore.introspection.codecs import Codec
-from django_datastore.introspection.columns import Column, CustomColumn, column_of
+from django_datastore.introspection.columns import Column, CustomColumn, column_of, is_json_null
 from django_datastore.introspection.kinds import AnyField, Kind, kind_of, value_field
 from django_datastore.schema.types import FieldSchema
 
@@ -188,6 +188,8 @@ class FieldBinding:
         return wire
 
     def _encoded(self, value: Any) -> Any:
+        if hasattr(value, "resolve_expression") and not is_json_null(value):
+            raise TypeError("only the database knows the value of an expression; it must be read back first")
         found = self._column.coerce(value)
         if found is None or (self.enum and found == ""):
             return None
@@ -244,12 +246,19 @@ class FieldBinding:
         if self.field in self.field.model._meta.pk_fields:
             raise ValueError(f"{self.wire_name} is null, and it is part of the key of {self.field.model._meta.label}")
         if self.field.has_default():
-            return self.field.get_default()
+            return self._default()
         if self.field.has_db_default() and not hasattr(self.field.db_default, "resolve_expression"):
             return self.field.db_default
         if self.field.empty_strings_allowed and self.field.blank:
             return ""
         raise ValueError(f"{self.wire_name} is null, and the field {self.field} takes no null")
+
+    def _default(self) -> Any:
+        try:
+            return self.field.get_default()
+        except Exception as exc:  # a function of somebody's own
+            reason = f"the default of {self.field} raises {type(exc).__name__}: {exc}"
+            raise ValueError(f"{self.wire_name} is null, and {reason}") from exc
 
 
 _SPELLED_AS_TEXT = (Kind.INTEGER, Kind.FLOAT, Kind.DECIMAL, Kind.BOOLEAN)

@@ -75,6 +75,23 @@ def test_automatic_timestamps_are_read_only() -> None:
     assert [item.name for item in schema.fields if item.is_read_only] == ["createdAt", "updatedAt"]
 
 
+@pytest.mark.parametrize(
+    ("timestamps", "expected"),
+    [
+        ({"createdAt": "madeAt"}, ["madeAt", "updatedAt"]),
+        ({"createdAt": None}, ["updatedAt"]),  # the API keeps no such time: the field is one like any other
+        (None, []),
+    ],
+)
+def test_automatic_timestamps_are_read_only_by_the_names_the_api_gives_them(
+    timestamps: dict[str, str | None] | None, expected: list[str]
+) -> None:
+    names = {"created_at": (timestamps or {}).get("createdAt") or "createdAt"}
+    declared = Declarations(fields=["created_at", "updated_at"], names=names, timestamps=timestamps)
+    fields = SyncedModel(Article, declarations=declared).schema.fields
+    assert [item.name for item in fields if item.is_read_only] == expected
+
+
 def test_timestamps_of_the_api_are_as_declared() -> None:
     def timestamps(**declared: Any) -> tuple[str, ...]:
         return SyncedModel(Blog, declarations=Declarations(**declared)).schema.timestamps

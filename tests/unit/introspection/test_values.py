@@ -148,6 +148,7 @@ def test_value_goes_out_as_the_column_will_give_it_back(name: str, type: str | N
         ("broken", None, 5, "unsupported operand"),  # its field raises TypeError
         ("broken", None, "rubbish", "makes a object of it"),  # its field returns no text
         ("point", "String", 5, "no attribute"),
+        ("text", None, models.F("body"), "read back"),  # only the database knows
         ("number", "AWSDate", 5, "cannot be AWSDate"),  # a check says so at start
     ],
 )
@@ -364,6 +365,14 @@ def test_hours_that_clocks_skip_or_show_twice_do_not_pretend() -> None:
     assert item.decode("2026-10-25T00:30:00Z") == datetime.datetime(2026, 10, 25, 2, 30)
     with pytest.raises(ValueError, match="show twice"):
         item.decode("2026-10-25T01:30:00Z")
+
+
+@pytest.mark.django_db
+@override_settings(USE_TZ=False, TIME_ZONE="Europe/Berlin")
+@pytest.mark.parametrize("moment", ["2026-07-01T12:00:00.000Z", "2026-10-25T00:30:00.000Z", "2026-01-01T00:00:00.005Z"])
+def test_local_times_come_back_from_the_database_as_the_moments_they_were(moment: str) -> None:
+    item = column("moment")
+    assert item.encode(stored(item, item.decode(moment))) == moment
 
 
 # -- keys -----------------------------------------------------------------------------------------------------------
