@@ -42,7 +42,7 @@ def test_types_that_values_cannot_cross_as_are_errors(types: dict[str, str], exp
 def test_error_of_a_type_lists_those_that_do() -> None:
     (problem,) = problems(exclude=["big", "positive_big"], types={"span": "AWSTime"})
     assert "Thing.span the type 'AWSTime'" in problem.message
-    assert problem.hint == "Exclude 'span', or give it one of these: String, Int, Float."
+    assert problem.hint == "Types for it: String, Int, Float. Or exclude 'span'."
 
 
 def test_big_integers_are_warned_of_unless_their_type_is_declared() -> None:
