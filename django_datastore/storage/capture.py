@@ -27,6 +27,7 @@ from django_datastore.introspection import SyncedModel
 from django_datastore.storage import captured, deletes, saves, setwise
 
 _CAPTURES: tuple[tuple[type, str, Callable[..., Any]], ...] = (
+    (models.Model, "save_base", saves.save_base),
     (models.Model, "_save_table", saves.save_table),
     (models.QuerySet, "update", setwise.update),
     (models.QuerySet, "bulk_create", setwise.bulk_create),

@@ -6,9 +6,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, TypeAlias
+from weakref import WeakKeyDictionary
 
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models.fields.proxy import OrderWrt
 
 from django_datastore.introspection import FieldBinding, SyncedModel
 from django_datastore.types import WireRecord
@@ -16,7 +18,9 @@ from django_datastore.types import WireRecord
 Row: TypeAlias = Sequence[Any]
 """The values of some columns, in their order."""
 
-_DATES = (models.DateField, models.TimeField)
+_DATES = (models.DateField, models.DateTimeField, models.TimeField)
+_DJANGOS_OWN = {kind.pre_save for kind in (models.Field, models.FileField, *_DATES)}
+"""What sets the attribute of the instance where it gives a value of its own."""
 
 UNKNOWN: Final = object()
 """A JSON value that is not worked out yet."""
@@ -44,7 +48,9 @@ class Column:
     is_sent: bool
     """Whether a change of it is sent; keys address a record, and some fields only the server sets."""
     is_set_by_saving: bool
-    """Whether saving gives it a value of its own (`auto_now`, files, fields of third parties)."""
+    """Whether saving gives it a value of its own (`auto_now`, files, an order, fields of third parties)."""
+    is_read_back: bool
+    """Whether the instance may not know what was stored (fields of third parties)."""
     parent: SyncedModel | None
     """The registered model a foreign key points to."""
 
@@ -88,9 +94,12 @@ class CapturedModel:
         return tuple(column for column in self.columns if column.parent is not None)
 
     @cached_property
-    def has_fields_of_others(self) -> bool:
+    def may_surprise(self) -> bool:
         """Whether saving gives some field a value that is not one of Django's time stamps."""
-        return any(column.is_set_by_saving and not isinstance(column.field, _DATES) for column in self.columns)
+        return any(
+            column.is_read_back or (column.is_set_by_saving and not isinstance(column.field, _DATES))
+            for column in self.columns
+        )
 
     def named(self, names: Collection[str]) -> tuple[Column, ...]:
         """The columns that an update of these fields writes, with those that travel with them."""
@@ -102,16 +111,39 @@ class CapturedModel:
         """The primary key of key values: a tuple for a composite key."""
         return tuple(key_values) if len(self.key_columns) > 1 else key_values[0]
 
+    def key_in(self, row: Row) -> Row:
+        """The key values in a row of all columns."""
+        return [row[self.columns.index(column)] for column in self.key_columns]
+
     def key_of(self, pk: Any) -> str:
         """The record key of a primary key."""
         return self.synced.key_of_pk(pk)
+
+    def known_key(self, instance: models.Model) -> str | None:
+        """The record key of an instance; None if it gets its key by saving. Raises `ValidationError`."""
+        parts = [instance.__dict__.get(column.attname) for column in self.key_columns]
+        if any(part is None or is_expression(part) for part in parts):
+            return None
+        try:
+            return self.synced.key_of(instance)
+        except ValueError as exc:
+            name = self.key_columns[0].field.name
+            raise ValidationError(
+                {name: [f"A {self.synced.name} with the key {instance.pk!r} cannot be synced: {exc}. Give it a key."]}
+            ) from exc
 
     # -- what a write changes ----------------------------------------------------------------------------------------
 
     def given(self, columns: Iterable[Column], row: Row) -> WireRecord:
         """What a new row says, by wire name and without nulls. Raises `ValidationError`."""
-        wires = [(column, column.encode(value)) for column, value in zip(columns, row, strict=True)]
-        return {column.wire_name: wire for column, wire in wires if wire is not None and column.is_sent}
+        wires = [(column, column.encode(value)) for column, value in zip(columns, row, strict=True) if column.is_sent]
+        return {column.wire_name: wire for column, wire in wires if wire is not None}
+
+    def everything(self, row: Row | None) -> Difference:
+        """All that an update of a row nobody saw before may have changed."""
+        sent = {column.wire_name for column in self.columns if column.is_sent}
+        known = {} if row is None else self.snapshot(self.columns, row)
+        return Difference({name: wire for name, wire in known.items() if name in sent}, {})
 
     def difference(
         self, columns: Sequence[Column], row: Row, stored: Row, wires: Row | None = None
@@ -124,17 +156,19 @@ class CapturedModel:
         changed: WireRecord = {}
         base: WireRecord = {}
         for position, (column, value, before) in enumerate(zip(columns, row, stored, strict=True)):
-            if value is before or (value == before and type(value) is type(before)):
+            if value is before or identical(value, before):
+                continue
+            if not column.is_sent:
+                is_changed = True
                 continue
             now = UNKNOWN if wires is None else wires[position]
             if now is UNKNOWN:
                 now = column.encode(value)
             then = encoded(column, before)
-            if now == then and type(now) is type(then):
+            if identical(now, then):
                 continue
             is_changed = True
-            if column.is_sent:
-                changed[column.wire_name], base[column.wire_name] = now, then
+            changed[column.wire_name], base[column.wire_name] = now, then
         if changed and self.synced.together:
             self._take_along(columns, row, stored, changed, base)
         return Difference(changed, base) if is_changed else None
@@ -161,8 +195,18 @@ def encoded(column: Column, stored: Any) -> Any:
         return None
 
 
+def identical(one: Any, other: Any) -> bool:
+    """Whether two values are the same to the last detail: Python holds 1, 1.0 and True for equal, JSON does not."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(identical(value, other[name]) for name, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(identical, one, other))
+    return bool(one == other) and (type(one) is type(other) or (isinstance(one, str) and isinstance(other, str)))
+
+
 _registered: dict[type[models.Model], CapturedModel] = {}
-_touched: dict[type[models.Model], tuple[CapturedModel, ...]] = {}
+_touched: WeakKeyDictionary[type[models.Model], tuple[CapturedModel, ...]] = WeakKeyDictionary()
+"""Weak: every state of a migration has model classes of its own."""
 
 
 def add(captured: CapturedModel) -> None:
@@ -210,13 +254,16 @@ def _column(
         is_key=is_key,
         is_sent=not is_key and not binding.schema.is_read_only,
         is_set_by_saving=_is_set_by_saving(field),
+        is_read_back=_is_read_back(field),
         parent=parent,
     )
 
 
 def _is_set_by_saving(field: models.Field[Any, Any]) -> bool:
-    if isinstance(field, _DATES) and type(field).pre_save in {
-        kind.pre_save for kind in (*_DATES, models.DateTimeField)
-    }:
+    if isinstance(field, _DATES) and not _is_read_back(field):
         return bool(field.auto_now or field.auto_now_add)
-    return type(field).pre_save is not models.Field.pre_save
+    return isinstance(field, OrderWrt) or type(field).pre_save is not models.Field.pre_save
+
+
+def _is_read_back(field: models.Field[Any, Any]) -> bool:
+    return type(field).pre_save not in _DJANGOS_OWN

@@ -72,6 +72,10 @@ def coalesce(
         case (Operation.DELETE, Operation.CREATE):
             # AppSync never heard of the delete: the record lives there, so all its fields are set to the new ones
             return Rewrite(Operation.UPDATE, {**dict.fromkeys(sent_fields), **data}, {})
+        case (Operation.CREATE, Operation.CREATE):  # the row vanished past us; what it was is of no interest
+            return Rewrite(Operation.CREATE, data, {})
+        case (Operation.UPDATE, Operation.CREATE):
+            return Rewrite(Operation.UPDATE, {**dict.fromkeys(sent_fields), **data}, last.base)
     if last.operation == Operation.CREATE:
         return Rewrite(Operation.CREATE, {**last.data, **data}, {})
     return Rewrite(Operation.UPDATE, {**last.data, **data}, {**base, **last.base})

@@ -18,7 +18,7 @@ from django_datastore.storage import captured as captures
 from django_datastore.storage import conditions, entries, stored
 from django_datastore.storage.captured import CapturedModel
 from django_datastore.storage.entries import Write
-from django_datastore.storage.setwise import deleted, differences
+from django_datastore.storage.setwise import deleted, differences, touched_rows
 from django_datastore.storage.stored import Rows
 from django_datastore.storage.transactions import outbox_alias, write_transaction
 
@@ -35,9 +35,11 @@ class _Gone:
     captured: CapturedModel
     rows: Rows
 
-    def enter(self, using: str) -> None:
-        """Put the deletes into outbox and log."""
-        entries.write_all(self.captured, (self._write(pk) for pk in self.rows), using)
+    def enter(self, using: str, *, is_certain: bool) -> None:
+        """Put the deletes into outbox and log. Where it is not certain that the rows are gone, look."""
+        captured = self.captured
+        kept = {} if is_certain else stored.rows(captured, self.rows, captured.key_columns, using)
+        entries.write_all(captured, (self._write(pk) for pk in self.rows if pk not in kept), using)
 
     def _write(self, pk: Any) -> Write:
         condition = conditions.take(self.captured.label, self.captured.key_of(pk))
@@ -51,7 +53,7 @@ class _Detached:
     captured: CapturedModel
     before: Rows
 
-    def enter(self, using: str) -> None:
+    def enter(self, using: str, *, is_certain: bool) -> None:
         """Put the updates into outbox and log."""
         after = stored.rows(self.captured, self.before, self.captured.columns, using)
         entries.write_all(self.captured, differences(self.captured, self.before, after), using)
@@ -64,7 +66,7 @@ def delete_batch(original: Callable[..., int], query: Any, pk_list: list[Any], u
     with write_transaction(using):
         touched = list(_touched(query.model, pk_list, using))
         count = original(query, pk_list, using)
-        _enter(touched, using)
+        _enter(touched, using, is_certain=count == len(pk_list))
     return count
 
 
@@ -73,14 +75,12 @@ def raw_delete(original: Callable[..., int], queryset: Any, using: str) -> int:
     if not _concerns(queryset.model, using):
         return original(queryset, using)
     with write_transaction(using):
-        found = queryset._chain().using(using)
-        found._for_write = True
-        pks = list(found.order_by().values_list("pk", flat=True))
+        pks = list(touched_rows(queryset, using).values_list("pk", flat=True))
         touched = list(_touched(queryset.model, pks, using))
         narrowed = queryset._chain()
         narrowed.query.add_q(stored.among(queryset.model, pks, using))
         count = original(narrowed, using)
-        _enter(touched, using)
+        _enter(touched, using, is_certain=count == len(pks))
     return count
 
 
@@ -94,13 +94,13 @@ def update_batch(
     with write_transaction(using):
         before = [_Detached(each, stored.rows(each, pk_list, each.columns, using, lock=True)) for each in concerned]
         original(query, pk_list, values, using)
-        _enter(before, using)
+        _enter(before, using, is_certain=True)
 
 
-def _enter(touched: Collection[_Gone | _Detached], using: str) -> None:
+def _enter(touched: Collection[_Gone | _Detached], using: str, *, is_certain: bool) -> None:
     """Children before their parents: they were found later."""
     for each in reversed(list(touched)):
-        each.enter(using)
+        each.enter(using, is_certain=is_certain)
 
 
 def _concerns(model: type[models.Model], using: str) -> bool:

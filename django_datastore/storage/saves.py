@@ -10,14 +10,52 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import models, transaction
+from django.db import connections, models, router, transaction
 
 from django_datastore.storage import captured as captures
 from django_datastore.storage import conditions, entries, stored
-from django_datastore.storage.captured import UNKNOWN, CapturedModel, Row, is_expression
+from django_datastore.storage.captured import UNKNOWN, CapturedModel, Column, Difference, Row, identical, is_expression
 from django_datastore.storage.entries import Write
 from django_datastore.storage.transactions import outbox_alias, write_transaction
-from django_datastore.types import OpType
+from django_datastore.types import OpType, WireRecord
+
+
+class _Refused(Exception):
+    """A refusal on its way out of Django's save: nothing of this table was written."""
+
+
+def save_base(
+    original: Callable[..., None],
+    instance: Any,
+    raw: bool = False,
+    force_insert: Any = False,
+    force_update: bool = False,
+    using: str | None = None,
+    update_fields: Collection[str] | None = None,
+) -> None:
+    """As Django's. What is refused before it is written leaves the caller's transaction as it was.
+
+    Django gives a transaction up after any exception inside a save, since something may have been written. Here
+    nothing was; where other tables of the same save were written before, that is taken back.
+    """
+    using = using or router.db_for_write(type(instance), instance=instance)
+    connection = connections[using]
+    point = transaction.savepoint(using) if connection.in_atomic_block and _has_more_tables(instance) else None
+    try:
+        original(instance, raw, force_insert, force_update, using, update_fields)
+    except _Refused as refused:
+        if connection.in_atomic_block:
+            if point is not None:
+                transaction.savepoint_rollback(point, using)
+            connection.set_rollback(False)
+        raise refused.__cause__ or refused from None
+    if point is not None and not connection.needs_rollback:
+        transaction.savepoint_commit(point, using)
+
+
+def _has_more_tables(instance: models.Model) -> bool:
+    concrete = type(instance)._meta.concrete_model
+    return bool(concrete and concrete._meta.parents) and bool(captures.touched_by(type(instance)))
 
 
 def save_table(
@@ -43,7 +81,12 @@ def save_table(
         return write()
     is_insert = force_insert or (not raw and not force_update and _is_new(captured, instance))
     save = _insert if is_insert else _save
-    return save(captured, instance, write, using, update_fields)
+    try:
+        return save(captured, instance, write, using, update_fields)
+    except ValidationError as exc:
+        if connections[using].needs_rollback:
+            raise
+        raise _Refused from exc
 
 
 def _is_new(captured: CapturedModel, instance: models.Model) -> bool:
@@ -62,15 +105,19 @@ def _insert(
 ) -> bool:
     values = _values(captured, instance)
     wires, problem = _encoded(captured, values)
+    captured.known_key(instance)
     if problem is not None:
         raise problem
     with transaction.atomic(using=using, savepoint=_may_surprise(captured, values)):
         updated = write()
-        _enter_insert(captured, instance, wires, using)
+        key = captured.synced.key_of(instance)
+        _enter_insert(captured, instance, wires, conditions.take(captured.label, key), using)
     return updated
 
 
-def _enter_insert(captured: CapturedModel, instance: models.Model, wires: list[Any], using: str) -> None:
+def _enter_insert(
+    captured: CapturedModel, instance: models.Model, wires: list[Any], condition: WireRecord | None, using: str
+) -> None:
     if UNKNOWN in wires:
         wires = _completed(captured, _written(captured, instance, using), wires)
     changed = {
@@ -79,7 +126,7 @@ def _enter_insert(captured: CapturedModel, instance: models.Model, wires: list[A
         if wire is not None and column.is_sent
     }
     key = captured.synced.key_of(instance)
-    entries.write(captured, Write(OpType.INSERT, key, changed, condition=conditions.take(captured.label, key)), using)
+    entries.write(captured, Write(OpType.INSERT, key, changed, condition=condition), using)
 
 
 def _save(
@@ -93,38 +140,34 @@ def _save(
     values = _values(captured, instance)
     wires, problem = _encoded(captured, values)
     with write_transaction(using, savepoint=problem is not None or _may_surprise(captured, values)):
-        pk = instance._get_pk_val(captured.model._meta)
-        before = stored.row(captured, pk, using) if instance._is_pk_set(captured.model._meta) else None
+        key = captured.known_key(instance)
+        before = None if key is None else stored.row(captured, _pk(captured, instance), using)
+        condition = None if key is None else conditions.take(captured.label, key)
         if problem is not None:
             _refuse_news(captured, values, before, update_fields)
         updated = write()
         if not updated:
-            _enter_insert(captured, instance, wires, using)
-        else:
-            _enter_update(captured, instance, wires, before, using, update_fields)
+            _enter_insert(captured, instance, wires, condition, using)
+        elif found := _difference(captured, instance, wires, before, using, update_fields):
+            written = Write(
+                OpType.UPDATE, captured.synced.key_of(instance), found.changed, found.base, condition=condition
+            )
+            entries.write(captured, written, using)
     return updated
 
 
-def _enter_update(
+def _difference(
     captured: CapturedModel,
     instance: Any,
     wires: list[Any],
     before: Row | None,
     using: str,
     update_fields: Collection[str] | None,
-) -> None:
-    row = _written(captured, instance, using)
-    key = captured.synced.key_of(instance)
-    if before is None:  # forced: the row was there, and nobody expected it
-        found = captures.Difference(captured.given(captured.columns, row), {})
-    else:
-        row = _untouched_from(captured, row, before, update_fields)
-        difference = captured.difference(captured.columns, row, before, wires)
-        if difference is None:
-            return
-        found = difference
-    condition = conditions.take(captured.label, key)
-    entries.write(captured, Write(OpType.UPDATE, key, found.changed, found.base, condition=condition), using)
+) -> Difference | None:
+    if before is None:  # the row came between the look at it and the update, and nobody saw what it was
+        return captured.everything(stored.row(captured, _pk(captured, instance), using))
+    row = _untouched_from(captured, _written(captured, instance, using), before, update_fields)
+    return captured.difference(captured.columns, row, before, wires)
 
 
 def _values(captured: CapturedModel, instance: models.Model) -> list[Any]:
@@ -138,6 +181,9 @@ def _encoded(captured: CapturedModel, values: Sequence[Any]) -> tuple[list[Any],
     wires: list[Any] = []
     problem: ValidationError | None = None
     for column, value in zip(captured.columns, values, strict=True):
+        if not column.is_sent:
+            wires.append(None)
+            continue
         if value is UNKNOWN or column.is_set_by_saving or is_expression(value):
             wires.append(UNKNOWN)
             continue
@@ -151,7 +197,7 @@ def _encoded(captured: CapturedModel, values: Sequence[Any]) -> tuple[list[Any],
 
 def _may_surprise(captured: CapturedModel, values: Sequence[Any]) -> bool:
     """Whether a value can turn out unfit only after the row is written: the caller's transaction must survive that."""
-    return captured.has_fields_of_others or any(map(is_expression, values))
+    return captured.may_surprise or any(map(is_expression, values))
 
 
 def _refuse_news(
@@ -159,23 +205,32 @@ def _refuse_news(
 ) -> None:
     """Raise for what AppSync would refuse, unless it is stored like that already: then it is none of this save's."""
     for position, (column, value) in enumerate(zip(captured.columns, values, strict=True)):
-        if value is UNKNOWN or is_expression(value) or column.is_set_by_saving:
+        if value is UNKNOWN or is_expression(value) or column.is_set_by_saving or not column.is_sent:
             continue
         if update_fields and not {column.field.name, column.attname} & set(update_fields):
             continue
-        if before is None or before[position] != value:
+        if before is None or not identical(before[position], value):
             column.encode(value)
 
 
 def _written(captured: CapturedModel, instance: models.Model, using: str) -> Row:
-    """The values the row has now. Expressions are read back."""
+    """The values the row has now. What the instance does not know is read back."""
     row = _values(captured, instance)
-    unknown = [position for position, value in enumerate(row) if is_expression(value)]
+    unknown = [
+        position
+        for position, (column, value) in enumerate(zip(captured.columns, row, strict=True))
+        if column.is_read_back or is_expression(value)
+    ]
     if unknown:
-        found = stored.row(captured, instance._get_pk_val(captured.model._meta), using)
+        found = stored.row(captured, _pk(captured, instance), using)
         for position in unknown:
             row[position] = None if found is None else found[position]
     return row
+
+
+def _pk(captured: CapturedModel, instance: Any) -> Any:
+    """The key of the row in the captured table; a child of a multi-table model may have another one of its own."""
+    return instance._get_pk_val(captured.model._meta)
 
 
 def _completed(captured: CapturedModel, row: Row, wires: list[Any]) -> list[Any]:
@@ -188,9 +243,13 @@ def _completed(captured: CapturedModel, row: Row, wires: list[Any]) -> list[Any]
 def _untouched_from(captured: CapturedModel, row: Row, before: Row, update_fields: Collection[str] | None) -> Row:
     """The row with what this save did not write as it was stored."""
     names = None if update_fields is None else set(update_fields)
+
+    def is_untouched(column: Column, value: Any) -> bool:
+        if value is UNKNOWN:
+            return True
+        return names is not None and not column.is_read_back and names.isdisjoint((column.field.name, column.attname))
+
     return [
-        before[position]
-        if value is UNKNOWN or (names is not None and not {column.field.name, column.attname} & names)
-        else value
-        for position, (column, value) in enumerate(zip(captured.columns, row, strict=True))
+        old if is_untouched(column, value) else value
+        for column, value, old in zip(captured.columns, row, before, strict=True)
     ]

@@ -7,6 +7,9 @@ kept, narrowed to those keys. So its count is the caller's, and no row is update
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.db import NotSupportedError, connections, models, router, transaction
@@ -48,7 +51,7 @@ def update(original: Callable[..., int], queryset: Any, **values: Any) -> int:
         count = original(narrowed, **values)
         for each_update in updates:
             each_update.enter(count)
-    queryset._result_cache = None
+    queryset._result_cache, queryset._for_write = None, True
     return count
 
 
@@ -84,7 +87,7 @@ class _Update:
 
     def _updates(self, after: Rows | None) -> Iterator[Write]:
         constant = tuple(self.constants.values())
-        wires = None if after is not None else [column.encode(self.constants[column]) for column in self.columns]
+        wires = None if after is not None else [_wire(column, self.constants[column]) for column in self.columns]
         for pk, before in self.before.items():
             row = constant if after is None else after.get(pk)
             if row is not None and (found := self.captured.difference(self.columns, row, before, wires)):
@@ -135,6 +138,23 @@ def _plain(value: Any) -> Any:
     return value.pk if isinstance(value, models.Model) else value
 
 
+def touched_rows(queryset: Any, using: str) -> QuerySet[Any]:
+    """The rows that Django's UPDATE or DELETE of this query will touch, whatever the query's class makes of it.
+
+    Where no other table is joined, Django looks at the condition alone.
+    """
+    query = queryset.query.chain()
+    query.get_initial_alias()
+    query.select_related = False
+    query.clear_ordering(force=True)
+    query.set_extra_mask(())
+    if query.count_active_tables() == 1:
+        query.clear_limits()
+        query.distinct, query.distinct_fields, query.group_by = False, (), None
+        query.set_annotation_mask(())
+    return QuerySet(queryset.model, query=query, using=using)
+
+
 def _lock(
     captured: CapturedModel, queryset: Any, columns: Sequence[Column], using: str
 ) -> tuple[Collection[Any], Rows]:
@@ -142,22 +162,13 @@ def _lock(
 
     What the query joins is not locked.
     """
-    found = queryset._chain().using(using)
-    found._for_write = True
-    if found.model._meta.concrete_model is captured.model and _is_plain(found):
+    found = touched_rows(queryset, using)
+    if found.model._meta.concrete_model is captured.model and found.query.count_active_tables() == 1:
         rows = stored.rows_of(captured, found, columns, lock=True)
         return rows, rows
     names = [column.attname for column in captured.key_columns]
-    keys = {pk: captured.pk_of(key) for pk, *key in found.order_by().values_list("pk", *names)}
+    keys = {pk: captured.pk_of(key) for pk, *key in found.values_list("pk", *names)}
     return keys, stored.rows(captured, list(dict.fromkeys(keys.values())), columns, using, lock=True)
-
-
-def _is_plain(queryset: Any) -> bool:
-    """Whether the query is one over its own table alone, so that its rows can be locked as they are found."""
-    query = queryset.query
-    tables = [alias for alias, count in query.alias_refcount.items() if count]
-    grouped = query.group_by is not None or query.distinct or query.annotations or query.extra
-    return len(tables) <= 1 and not grouped and not query.select_related
 
 
 # -- bulk_create -----------------------------------------------------------------------------------------------------
@@ -175,7 +186,8 @@ def bulk_create(
 ) -> list[Any]:
     """As Django's; every row that was made, or changed by `update_conflicts`, gets its mutation.
 
-    Raises `ValidationError` for a value AppSync would refuse; nothing is written then.
+    Raises `ValidationError` for a value AppSync would refuse, `NotSupportedError` where conflicts are dealt with and
+    only the database knows the values that decide; nothing is written then.
     """
     using = written_alias(queryset)
     captured = captures.find(queryset.model)
@@ -189,11 +201,12 @@ def bulk_create(
             made = original(queryset, instances, batch_size, *conflicts)
             entries.write_all(captured, _inserts(captured, made, wires, using), using)
         return made
+    uniques = [] if ignore_conflicts else _conflicting(captured, using, unique_fields)
+    _refuse_unknowable(captured, instances, uniques)
     with write_transaction(using):
-        fields = [()] if ignore_conflicts else _conflicting(captured, using, unique_fields)
-        before = _matching(captured, instances, fields, using, lock=True)
+        before = _matching(captured, instances, uniques, using, lock=True)
         made = original(queryset, instances, batch_size, *conflicts)
-        after = _matching(captured, instances, fields, using)
+        after = _matching(captured, instances, uniques, using)
         entries.write_all(captured, differences(captured, before, after), using, verify=True)
     return made
 
@@ -217,74 +230,109 @@ def deleted(captured: CapturedModel, pk: Any, row: Row, condition: Any = None) -
 def _encode(captured: CapturedModel, instance: models.Model) -> list[Any]:
     """The JSON values of a new row, as far as they are known before it is written."""
     loaded = instance.__dict__
+    captured.known_key(instance)
     return [
-        UNKNOWN
-        if column.is_set_by_saving or column.attname not in loaded or is_expression(loaded[column.attname])
-        else column.encode(loaded[column.attname])
+        UNKNOWN if _is_unread(column, loaded) or column.is_set_by_saving else _wire(column, loaded[column.attname])
         for column in captured.columns
     ]
+
+
+def _is_unread(column: Column, loaded: dict[str, Any]) -> bool:
+    return column.is_read_back or column.attname not in loaded or is_expression(loaded[column.attname])
+
+
+def _wire(column: Column, value: Any) -> Any:
+    return column.encode(value) if column.is_sent else None
 
 
 def _inserts(
     captured: CapturedModel, instances: Sequence[Any], wires: Sequence[list[Any]], using: str
 ) -> Iterator[Write]:
-    columns = captured.columns
-    unread = [
-        each.pk for each in instances if any(is_expression(each.__dict__.get(column.attname)) for column in columns)
-    ]
-    read = stored.rows(captured, unread, columns, using)
+    sent = [column for column in captured.columns if column.is_sent]
+    unread = [each.pk for each in instances if any(_is_unread(column, each.__dict__) for column in sent)]
+    found = stored.rows(captured, unread, captured.columns, using)
+    read = {captured.key_of(pk): row for pk, row in found.items()}
     for instance, known in zip(instances, wires, strict=True):
-        row = read.get(instance.pk) or [instance.__dict__.get(column.attname) for column in columns]
+        key = captured.synced.key_of(instance)
+        row = read.get(key) or [instance.__dict__.get(column.attname) for column in captured.columns]
         yield Write(
             OpType.INSERT,
-            captured.synced.key_of(instance),
+            key,
             {
-                column.wire_name: found
-                for column, value, wire in zip(columns, row, known, strict=True)
-                if column.is_sent and (found := column.encode(value) if wire is UNKNOWN else wire) is not None
+                column.wire_name: wire
+                for column, value, before in zip(captured.columns, row, known, strict=True)
+                if (wire := _wire(column, value) if before is UNKNOWN else before) is not None
             },
         )
 
 
-def _conflicting(
-    captured: CapturedModel, using: str, unique_fields: Collection[str] | None
-) -> list[tuple[AnyField, ...]]:
-    """The sets of fields whose values decide whether an upsert meets a row."""
+def _refuse_unknowable(captured: CapturedModel, instances: Sequence[Any], conflicts: Sequence[_Unique]) -> None:
+    """Raise where nobody could tell afterwards which rows were written."""
+    for instance in instances:
+        names = [item.name for unique in conflicts for item in unique.fields if is_expression(_value(instance, item))]
+        if not conflicts and captured.known_key(instance) is None:
+            names = [column.field.name for column in captured.key_columns]
+        if names:
+            raise NotSupportedError(
+                f"Cannot bulk_create {captured.synced.name} rows that may conflict while only the database knows their "
+                f"{', '.join(names)}: AppSync could not be told which rows were written. Give them values."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Unique:
+    """Fields whose values together belong to one row at most."""
+
+    fields: tuple[AnyField, ...]
+    nulls_are_equal: bool = False
+
+    def conditions(self, instances: Sequence[Any]) -> Iterator[Q]:
+        """The rows that have these values of one of the instances, some at a time."""
+        values = [[_value(each, item) for item in self.fields] for each in instances]
+        usable = [parts for parts in values if self.nulls_are_equal or None not in parts]
+        for start in range(0, len(usable), _CONFLICT_CHUNK):
+            some = usable[start : start + _CONFLICT_CHUNK]
+            if len(self.fields) == 1 and not self.nulls_are_equal:
+                yield Q(**{f"{self.fields[0].attname}__in": [value for (value,) in some]})
+            else:
+                yield reduce(or_, (self._equal(parts) for parts in some))
+
+    def _equal(self, parts: Sequence[Any]) -> Q:
+        return Q(
+            *(
+                Q(**{f"{item.attname}__isnull": True} if part is None else {item.attname: part})
+                for item, part in zip(self.fields, parts, strict=True)
+            )
+        )
+
+
+def _value(instance: models.Model, item: AnyField) -> Any:
+    return getattr(instance, item.attname)
+
+
+def _conflicting(captured: CapturedModel, using: str, unique_fields: Collection[str] | None) -> list[_Unique]:
+    """What decides whether an upsert meets a row, beside the key."""
     meta: Any = captured.model._meta
+    groups = {
+        **{(item.name,): False for item in meta.concrete_fields if item.unique and not item.primary_key},
+        **dict.fromkeys(map(tuple, meta.unique_together), False),
+        **{tuple(each.fields): each.nulls_distinct is False for each in meta.total_unique_constraints},
+    }
     if unique_fields and connections[using].features.supports_update_conflicts_with_target:
-        return [tuple(meta.get_field(meta.pk.name if name == "pk" else name) for name in unique_fields)]
-    singles = [(item,) for item in meta.concrete_fields if item.unique and not item.primary_key]
-    groups = [constraint.fields for constraint in meta.total_unique_constraints]
-    return [*singles, *(tuple(map(meta.get_field, names)) for names in (*groups, *meta.unique_together))]
+        names = {meta.pk.name if name == "pk" else name for name in unique_fields}
+        found = {group: nulls for group, nulls in groups.items() if set(group) == names}
+        groups = found or {tuple(names): False}
+    return [_Unique(tuple(map(meta.get_field, group)), nulls) for group, nulls in groups.items()]
 
 
 def _matching(
-    captured: CapturedModel,
-    instances: Sequence[Any],
-    fields: Sequence[tuple[AnyField, ...]],
-    using: str,
-    *,
-    lock: bool = False,
+    captured: CapturedModel, instances: Sequence[Any], conflicts: Sequence[_Unique], using: str, *, lock: bool = False
 ) -> Rows:
-    """The rows that have the instances' keys, or their values in one of the sets of fields."""
-    pks = [each.pk for each in instances if each._is_pk_set()]
+    """The rows that have the instances' keys, or their values where these are unique."""
+    pks = [each.pk for each in instances if captured.known_key(each) is not None]
     found = stored.rows(captured, pks, captured.columns, using, lock=lock)
-    plain: QuerySet[Any] = QuerySet(captured.model, using=using)
-    for group in fields:
-        for condition in _conditions(instances, group):
-            found |= stored.rows_of(captured, plain.filter(condition), captured.columns, lock=lock)
+    for unique in conflicts:
+        for condition in unique.conditions(instances):
+            rows: QuerySet[Any] = QuerySet(captured.model, using=using).filter(condition)
+            found |= stored.rows_of(captured, rows, captured.columns, lock=lock)
     return found
-
-
-def _conditions(instances: Sequence[Any], group: tuple[AnyField, ...]) -> Iterator[Q]:
-    values = {tuple(getattr(each, item.attname) for item in group) for each in instances} if group else set()
-    usable = [each for each in values if not any(part is None or is_expression(part) for part in each)]
-    if len(group) == 1:
-        if usable:
-            yield Q(**{f"{group[0].attname}__in": [part for (part,) in usable]})
-        return
-    for start in range(0, len(usable), _CONFLICT_CHUNK):
-        condition = Q()
-        for parts in usable[start : start + _CONFLICT_CHUNK]:
-            condition |= Q(**{item.attname: part for item, part in zip(group, parts, strict=True)})
-        yield condition

@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Q, QuerySet
-from django.db.models.expressions import RawSQL
+from django.db.models import F, Func, Q, QuerySet
 
 from django_datastore.storage.captured import CapturedModel, Column, Row
 from django_datastore.storage.compiled import once
@@ -33,7 +33,10 @@ class _OneRow:
 
 def row(captured: CapturedModel, pk: Any, using: str) -> Row | None:
     """The synced columns of one row, locked; None if there is none. Call it in a transaction."""
-    read = once(using, (row, captured), lambda connection: _compile_one(captured, pk, connection))
+    try:
+        read = once(using, (row, captured), lambda connection: _compile_one(captured, pk, connection))
+    except EmptyResultSet:  # the column could not hold such a key
+        return None
     connection = connections[using]
     with connection.cursor() as cursor:
         cursor.execute(read.statement, read.parameters(pk))
@@ -56,7 +59,7 @@ def rows(
     if len(pks) == 1 and lock and columns is captured.columns:
         (pk,) = pks
         found = row(captured, pk, using)
-        return {} if found is None else {pk: found}
+        return {} if found is None else {captured.pk_of(captured.key_in(found)): found}
     return rows_of(captured, _plain(captured, using).filter(among(captured.model, pks, using)), columns, lock=lock)
 
 
@@ -71,17 +74,42 @@ def rows_of(captured: CapturedModel, queryset: QuerySet[Any], columns: Sequence[
 
 
 def among(model: type[models.Model], pks: Collection[Any], using: str) -> Q:
-    """The rows with these primary keys, however many, as one condition with one parameter."""
+    """The rows with these primary keys, however many, as one condition; with one parameter where there can be many."""
     connection = connections[using]
-    field = model._meta.pk
-    if len(pks) > _FEW and len(model._meta.pk_fields) == 1 and field is not None:
-        prepared = [field.get_db_prep_value(pk, connection) for pk in pks]
+    fields = model._meta.pk_fields
+    if len(pks) > _FEW:
+        parts = [(pk,) for pk in pks] if len(fields) == 1 else pks
+        prepared = [
+            [field.get_db_prep_value(part, connection) for field, part in zip(fields, key, strict=True)]
+            for key in parts
+        ]
         if connection.vendor == "postgresql":
-            kind = field.rel_db_type(connection) if field.is_relation else field.db_type(connection)
-            return Q(pk__in=RawSQL(f"SELECT unnest(%s::{_unbounded(kind)}[])", [prepared]))
-        if connection.vendor == "sqlite" and all(isinstance(value, str | int) for value in prepared):
-            return Q(pk__in=RawSQL("SELECT value FROM json_each(%s)", [json.dumps(prepared)]))
+            arrays = ", ".join(f"%s::{_unbounded(field.db_type(connection))}[]" for field in fields)
+            return Q(
+                _KeyAmong(
+                    fields, f"SELECT * FROM unnest({arrays})", [list(each) for each in zip(*prepared, strict=True)]
+                )
+            )
+        if connection.vendor == "sqlite" and all(isinstance(value, str | int) for key in prepared for value in key):
+            columns = ", ".join(f"json_extract(value, '$[{position}]')" for position in range(len(fields)))
+            return Q(_KeyAmong(fields, f"SELECT {columns} FROM json_each(%s)", [json.dumps(prepared)]))
     return Q(pk__in=list(pks))
+
+
+class _KeyAmong(Func):
+    """Whether the key is among those that a statement lists."""
+
+    def __init__(self, fields: Sequence[models.Field[Any, Any]], listed: str, parameters: Sequence[Any]) -> None:
+        super().__init__(*(F(field.attname) for field in fields), output_field=models.BooleanField())
+        self.listed = listed
+        self.parameters = tuple(parameters)
+
+    def as_sql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
+        """`(hall, number) IN (SELECT ...)`."""
+        columns = [compiler.compile(each) for each in self.get_source_expressions()]
+        parameters = [value for _, found in columns for value in found]
+        names = ", ".join(name for name, _ in columns)
+        return f"({names}) IN ({self.listed})", [*parameters, *self.parameters]
 
 
 def pointing_to(field: models.ForeignKey[Any, Any], target: type[models.Model], pks: Collection[Any], using: str) -> Q:
