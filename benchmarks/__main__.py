@@ -1,72 +1,80 @@
-"""Prints the table: python -m benchmarks [queries] [saves] [draining] [base_sync] [delta_sync] [serving] [fan_out]
+"""Prints the table: `python -m benchmarks`, or `python -m benchmarks saves base_sync --against ../another-checkout`.
 
 It measures on SQLite and on PostgreSQL: the one TEST_DATABASE_URL names, or the test extra's wheel.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 import os
 import platform
 import runpy
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import django
 
-from benchmarks.timing import Row
+from benchmarks.checkouts import ROOT, Checkout
+from benchmarks.table import Table
 
-ROOT = Path(__file__).resolve().parent.parent
-LINE = "{:62} {:>12} {:>12} {:>8}"
+ALONE = ("queries", "saves", "set_wise", "base_sync")
+"""What one process does, if it has SQLite."""
+TOGETHER = ("draining", "serving", "serving_delta", "fan_out")
 
 
-def main(parts: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Measures and prints; returns the exit code."""
+    options = _options(arguments)
     started = time.monotonic()
     skipped: list[str] = []
-    postgresql = runpy.run_path(str(ROOT / ".ci" / "test.py"))["postgresql"]
+    print(_machine())
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="datastore-bench-")))
-        databases = {"SQLite": f"sqlite:///{directory / 'site.sqlite3'}"}
-        if url := stack.enter_context(postgresql(directory, skipped)):
-            databases["PostgreSQL"] = url
-        print(_machine())
-        for name, url in databases.items():
-            print(f"\n{LINE.format(name, 'ours', 'raw', 'ratio')}")
-            for row in _measured(url, directory, parts):
-                print(
-                    LINE.format(row.what, _value(row.ours, row), _value(row.raw, row), f"{row.ratio:.2f}"), flush=True
-                )
-    for reason in skipped:
+        checkouts = [Checkout(source, directory / f"code-{at}") for at, source in enumerate([ROOT, *options.against])]
+        for name, url in _databases(options, stack, directory, skipped).items():
+            table = Table(name, [str(checkout.source) for checkout in checkouts])
+            for part in options.parts or (ALONE if options.cpu else ALONE + TOGETHER):
+                skipped += table.add([checkout.measured(url, part) for checkout in checkouts])
+    for reason in dict.fromkeys(skipped):
         print(f"SKIPPED: {reason}.")
     print(f"\n{time.monotonic() - started:.0f} s. Medians of repetitions in turns; a ratio of 2 means twice as long.")
     return 0
 
 
-def _measured(url: str, directory: Path, parts: list[str]) -> Iterator[Row]:
-    """The rows of one database, from a process of its own."""
-    environment = {
-        **os.environ,
-        "BENCH_DIR": str(directory),
-        "BENCH_DATABASE_URL": url,
-        "DEMO_DIR": str(directory),
-        "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
-    }
-    command = [sys.executable, "-m", "benchmarks.measure", *parts]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        for line in process.stdout or ():
-            yield Row(**json.loads(line))
-    if process.returncode:
-        raise SystemExit(f"The measuring on {url.partition(':')[0]} failed.")
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What DataStore costs, as ratios.")
+    parts = f"some of: {', '.join(ALONE + TOGETHER)}; by default all"
+    parser.add_argument("parts", nargs="*", metavar="PART", help=parts)
+    parser.add_argument("--against", action="append", type=Path, default=[], metavar="DIR", help="another checkout")
+    parser.add_argument("--database", choices=("SQLite", "PostgreSQL"), help="only this one")
+    parser.add_argument("--cpu", action="store_true", help="processor time instead of time: for a busy machine")
+    options = parser.parse_args(arguments)
+    possible = ALONE if options.cpu else ALONE + TOGETHER
+    if wrong := sorted(set(options.parts) - set(possible)):
+        parser.error(f"there is no part {', '.join(wrong)} to measure; choose from {', '.join(possible)}")
+    if options.cpu and options.database == "PostgreSQL":
+        parser.error("--cpu counts what one process does; PostgreSQL has processes of its own")
+    if options.cpu:
+        os.environ["BENCH_CLOCK"], options.database = "cpu", "SQLite"
+    return options
 
 
-def _value(value: float, row: Row) -> str:
-    return f"{value:.0f}" if not row.unit else f"{value:.2f} {row.unit}"
+def _databases(options: argparse.Namespace, stack: ExitStack, directory: Path, skipped: list[str]) -> dict[str, str]:
+    """Where to measure: URLs by name. On the way the npm client is installed, as for the tests."""
+    found = {"SQLite": f"sqlite:///{directory / 'site.sqlite3'}"}
+    servers: dict[str, Any] = runpy.run_path(str(ROOT / ".ci" / "test.py"))
+    if "base_sync" in (options.parts or ALONE) and not options.cpu:
+        name = "the npm client"
+        servers["install_npm_project"](name, servers["NPM_PROJECTS"][name], [])
+    if options.database == "SQLite":
+        return found
+    if url := stack.enter_context(servers["postgresql"](directory, skipped)):
+        found["PostgreSQL"] = url
+    return {options.database: found[options.database]} if options.database in found else found
 
 
 def _machine() -> str:

@@ -1,92 +1,74 @@
-"""A base sync against fetching the same pages and `bulk_create`, which keeps neither versions nor a place to go on."""
+"""A base sync against fetching and writing the same pages bare, and against Amplify's own client.
+
+All of them fetch the same pages of 1,000 records from the same server, which has them ready.
+"""
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from functools import partial
-from typing import Any
 
-import httpx
-from django.db import transaction
-
-from benchmarks.appsync import create_books, running_appsync
-from benchmarks.models import Book, PlainBook
-from benchmarks.saves import forget_waiting, known_shelf
-from benchmarks.timing import Row, Turn, in_turns
+from benchmarks import bare_sync
+from benchmarks.bare_appsync import running_bare_appsync
+from benchmarks.books import start_over
+from benchmarks.databases import settle
+from benchmarks.models import Book
+from benchmarks.npm_client import NpmClient, running_npm_client
+from benchmarks.posting import Post, posting
+from benchmarks.records import SHELF
+from benchmarks.timing import Row, Skipped, Turn, in_turns
 from django_datastore import registry
-from django_datastore.appsync.documents import sync_field
-from django_datastore.models import ModelMetadata, RecordMetadata
 from django_datastore.sync.engine import Engine
+from django_datastore.testing import connected
 
-RECORDS = 20_000
-ROUNDS = 3
-_SHELF = "00000000-0000-4000-8000-000000000001"
+RECORDS = 50_000
+ROUNDS = 5
 
 
-def rows() -> Iterator[Row]:
-    """20 pages of 1,000 records."""
-    known_shelf(pk=_SHELF)
-    with running_appsync(fill=partial(create_books, count=RECORDS, shelf=_SHELF)) as (appsync, engine, http):
-        turns: dict[str, Turn] = {
-            "ours": lambda: _syncing(engine),
-            "raw": lambda: _storing(http, appsync.url, engine),
-            "fetch": lambda: lambda: [None for _ in _pages(http, appsync.url, engine)],
-        }
+def rows() -> Iterator[Row | Skipped]:
+    """50 pages, into empty tables."""
+    with (
+        running_bare_appsync(books=RECORDS) as appsync,
+        connected(appsync) as engine,
+        posting(appsync.url) as post,
+        running_npm_client(appsync.url, appsync.api_key) as npm_client,
+    ):
+        turns: dict[str, Turn] = {"ours": partial(_syncing, engine), "raw": partial(_writing, post)}
+        if isinstance(npm_client, NpmClient):
+            turns["npm"] = lambda: partial(_asking, npm_client)
         seconds = in_turns(turns, rounds=ROUNDS)
+    rates = {name: RECORDS / found for name, found in seconds.items()}
     what = f"base sync of {RECORDS:,} records"
-    yield Row(f"{what}; raw: fetch and bulk_create", seconds["ours"], seconds["raw"])
-    fetch = seconds["fetch"]
-    yield Row(f"{what}, without the time AppSync takes", seconds["ours"] - fetch, seconds["raw"] - fetch)
+    yield Row(f"{what}; raw: two tables written", rates["ours"], rates["raw"], "/s")
+    if isinstance(npm_client, Skipped):
+        yield npm_client
+    else:
+        yield Row(f"{what}; raw: Amplify's npm client", rates["ours"], rates["npm"], "/s")
 
 
 def _syncing(engine: Engine) -> Callable[[], None]:
-    sync = registry.get(Book)
-    Book._base_manager.all()._raw_delete(Book._base_manager.db)
-    RecordMetadata.objects.filter(model=sync.label).delete()
-    ModelMetadata.objects.filter(model=sync.label).delete()
-    forget_waiting()
+    start_over(pk=SHELF)
+    settle()
 
     def run() -> None:
-        counts = engine.sync([sync], full=True)
-        assert counts is not None
-        assert counts[sync.label].new == RECORDS, counts
+        engine.sync([registry.get(Book)], full=True)
+        assert Book.objects.count() == RECORDS
 
     return run
 
 
-def _storing(http: httpx.Client, url: str, engine: Engine) -> Callable[[], None]:
-    PlainBook.objects.all().delete()
+def _writing(post: Post) -> Callable[[], None]:
+    start_over(pk=SHELF)
+    settle()
 
     def run() -> None:
-        for records in _pages(http, url, engine):
-            with transaction.atomic():
-                PlainBook.objects.bulk_create([_plain(record) for record in records])
-        assert PlainBook.objects.count() == RECORDS
+        bare_sync.sync(post)
+        assert Book.objects.count() == RECORDS
 
     return run
 
 
-def _pages(http: httpx.Client, url: str, engine: Engine) -> Iterator[list[dict[str, Any]]]:
-    schema = registry.get(Book).schema
-    token: str | None = None
-    while True:
-        document = engine.documents.sync(schema, limit=engine.settings.SYNC_PAGE_SIZE, next_token=token)
-        answer = http.post(url, json={"query": document.text, "variables": document.variables}).json()
-        found = answer["data"][sync_field(schema)]
-        yield found["items"]
-        token = found["nextToken"]
-        if not token:
-            return
-
-
-def _plain(record: dict[str, Any]) -> PlainBook:
-    return PlainBook(
-        id=uuid.UUID(record["id"]),
-        title=record["title"],
-        rating=record["rating"],
-        tags=record["tags"],
-        published_at=datetime.fromisoformat(record["publishedAt"]),
-        shelf_id=uuid.UUID(record["shelfId"]),
-    )
+def _asking(npm_client: NpmClient) -> float:
+    seconds, count = npm_client.sync()
+    assert count == RECORDS, count
+    return seconds

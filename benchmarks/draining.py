@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator
 
 import httpx
 from django_datastore.storage.receivers import given, sendable
 
-from benchmarks.appsync import running_appsync
+from benchmarks.appsync import create_request, running_appsync
+from benchmarks.books import empty_shelf, forget_waiting, values
 from benchmarks.models import Book, Shelf
-from benchmarks.saves import forget_waiting, known_shelf, values
 from benchmarks.timing import Row, Turn, in_turns
-from django_datastore import registry
-from django_datastore.appsync.documents import Documents, MutationRequest
+from django_datastore.appsync.documents import Documents
 from django_datastore.models import MutationEvent
 from django_datastore.sync.engine import Engine
-from django_datastore.types import Operation, WireRecord
 
 MUTATIONS = 1_000
 ROUNDS = 3
@@ -24,7 +21,7 @@ ROUNDS = 3
 
 def rows() -> Iterator[Row]:
     """Our mutations against the same documents raw, and against a document for each mutation."""
-    shelf = known_shelf()
+    shelf = empty_shelf()
     with running_appsync() as (appsync, engine, http):
         batch_size = engine.settings.MUTATION_BATCH_SIZE
         turns: dict[str, Turn] = {
@@ -39,7 +36,7 @@ def rows() -> Iterator[Row]:
 
 def _draining(engine: Engine, shelf: Shelf) -> Callable[[], None]:
     forget_waiting()
-    Book.objects.bulk_create(_books(shelf))
+    Book.objects.bulk_create([Book(**values(number, shelf)) for number in range(MUTATIONS)])
 
     def drain() -> None:
         engine.drain(slice_seconds=120)
@@ -50,8 +47,7 @@ def _draining(engine: Engine, shelf: Shelf) -> Callable[[], None]:
 
 
 def _posting(http: httpx.Client, url: str, documents: Documents, shelf: Shelf, batch_size: int) -> Callable[[], None]:
-    sync = registry.get(Book)
-    requests = [MutationRequest(Operation.CREATE, sync.schema, wire) for wire in _inputs(shelf)]
+    requests = [create_request(number, str(shelf.pk)) for number in range(MUTATIONS)]
     batches = [requests[start : start + batch_size] for start in range(0, len(requests), batch_size)]
     bodies = [documents.batch_mutation(batch) for batch in batches]
 
@@ -62,14 +58,3 @@ def _posting(http: httpx.Client, url: str, documents: Documents, shelf: Shelf, b
             assert not answer.get("errors"), answer
 
     return post
-
-
-def _books(shelf: Shelf) -> list[Book]:
-    return [Book(**values(number, shelf)) for number in range(MUTATIONS)]
-
-
-def _inputs(shelf: Shelf) -> Iterator[WireRecord]:
-    sync = registry.get(Book)
-    for book in _books(shelf):
-        written = given((item, getattr(book, item.attname)) for item in sync.bindings)
-        yield {"id": str(uuid.uuid4()), **sendable(sync, written)}

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeAlias
 
-from benchmarks.appsync import own_database, running_server
+from benchmarks.appsync import running_server
 from benchmarks.bare_sockets import running_sockets
-from benchmarks.serving import Post, posting
+from benchmarks.databases import own_database
+from benchmarks.posting import Post, posting
 from benchmarks.timing import Row, Turn, in_turns
 from benchmarks.watching import Watchers
 from django_datastore.appsync_local.server import LocalServerProcess

@@ -8,8 +8,8 @@ from functools import partial
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from benchmarks.books import empty_shelf, forget_waiting, values
 from benchmarks.models import AnyBook, Book, PlainBook
-from benchmarks.saves import forget_waiting, known_shelf, values
 from benchmarks.timing import Row
 
 _TRANSACTION = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")
@@ -17,7 +17,7 @@ _TRANSACTION = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")
 
 def rows() -> Iterator[Row]:
     """Each kind of write."""
-    shelf = known_shelf()
+    shelf = empty_shelf()
     writes: dict[str, Callable[[AnyBook], object]] = {
         "queries of save(), create": lambda book: book.save(),
         "queries of save(), update": _edit,

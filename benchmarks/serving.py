@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
-from typing import Any, TypeAlias
-from urllib.parse import urlsplit
+from typing import Any
 
 from django.db import connection
 
-from benchmarks.appsync import fill_books, own_database, running_server
+from benchmarks.appsync import fill_books, running_server
+from benchmarks.books import empty_shelf
+from benchmarks.databases import own_database
 from benchmarks.models import ServedBook
 from benchmarks.plain_site import PAGE, running_site
-from benchmarks.saves import known_shelf
+from benchmarks.posting import Post, posting
 from benchmarks.timing import Row, Turn, in_turns
-
-Post: TypeAlias = Callable[[bytes | None], bytes]
 
 MUTATIONS = 500
 ALIASES = 25
@@ -36,7 +34,7 @@ _AS_AMPLIFY = (
 
 def rows() -> Iterator[Row]:
     """A page of 1,000 records, then creates: one connection and ten, alone and 25 in a document."""
-    shelf = known_shelf(pk=_SHELF)
+    shelf = empty_shelf(pk=_SHELF)
     stored = [ServedBook(**_book(number), shelf=shelf) for number in range(PAGE)]
     ServedBook.objects.bulk_create(stored)
     with ExitStack() as stack:
@@ -117,23 +115,3 @@ def _book(number: int) -> dict[str, Any]:
 
 def _body(query: str, **variables: Any) -> bytes:
     return json.dumps({"query": query, "variables": variables}).encode()
-
-
-@contextmanager
-def posting(url: str, api_key: str = "") -> Iterator[Post]:
-    """One connection. The standard library's client: it costs a tenth of what httpx costs."""
-    parts = urlsplit(url)
-    line = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
-    headers = {"x-api-key": api_key, "Content-Type": "application/json"}
-
-    def post(body: bytes | None) -> bytes:
-        line.request("GET" if body is None else "POST", parts.path, body, headers)
-        answer = line.getresponse()
-        text = answer.read()
-        assert answer.status == 200, text
-        return text
-
-    try:
-        yield post
-    finally:
-        line.close()
