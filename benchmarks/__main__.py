@@ -21,9 +21,9 @@ import django
 from benchmarks.checkouts import ROOT, Checkout
 from benchmarks.table import Table
 
-ALONE = ("queries", "saves", "set_wise", "base_sync")
+ALONE = ("queries", "saves", "set_wise", "base_sync", "delta_sync")
 """What one process does, if it has SQLite."""
-TOGETHER = ("draining", "serving", "serving_delta", "fan_out")
+TOGETHER = ("draining", "subscriptions", "memory", "serving", "serving_delta", "fan_out")
 
 
 def main(arguments: list[str]) -> int:
@@ -38,7 +38,8 @@ def main(arguments: list[str]) -> int:
         for name, url in _databases(options, stack, directory, skipped).items():
             table = Table(name, [str(checkout.source) for checkout in checkouts])
             for part in options.parts or (ALONE if options.cpu else ALONE + TOGETHER):
-                skipped += table.add([checkout.measured(url, part) for checkout in checkouts])
+                chosen = ["million"] if options.million and part == "memory" else []
+                skipped += table.add([checkout.measured(url, part, *chosen) for checkout in checkouts])
     for reason in dict.fromkeys(skipped):
         print(f"SKIPPED: {reason}.")
     print(f"\n{time.monotonic() - started:.0f} s. Medians of repetitions in turns; a ratio of 2 means twice as long.")
@@ -51,6 +52,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("parts", nargs="*", metavar="PART", help=parts)
     parser.add_argument("--against", action="append", type=Path, default=[], metavar="DIR", help="another checkout")
     parser.add_argument("--database", choices=("SQLite", "PostgreSQL"), help="only this one")
+    parser.add_argument("--million", action="store_true", help="the memory of a base sync of a million records, too")
     parser.add_argument("--cpu", action="store_true", help="processor time instead of time: for a busy machine")
     options = parser.parse_args(arguments)
     possible = ALONE if options.cpu else ALONE + TOGETHER

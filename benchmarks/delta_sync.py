@@ -1,63 +1,61 @@
-"""A delta sync over many stored records against one over few: what a client asks that was away for a minute."""
+"""A delta sync into a table of a million rows against one into a thousand: what is known already must cost nothing."""
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 
-from benchmarks.appsync import fill_books, own_database, running_server
-from benchmarks.serving import Post, posting
-from benchmarks.timing import Row, Turn, in_turns
-from django_datastore import registry
-from django_datastore.appsync_local.server import LocalServer
-from django_datastore.appsync_local.tables.records import key_text
+from django.core.management import call_command
 
-MANY = 100_000
+from benchmarks.bare_appsync import Address, running_bare_appsync
+from benchmarks.bare_sync import write_all
+from benchmarks.books import start_over, versions_of
+from benchmarks.children import Ask, asked, running_child
+from benchmarks.databases import own_database, settle
+from benchmarks.models import Book
+from benchmarks.records import SHELF, book, book_id
+from benchmarks.timing import Row, Turn, clock, in_turns
+from django_datastore import registry
+from django_datastore.sync import engine
+
+MANY = 1_000_000
 FEW = 1_000
 CHANGED = 100
-REQUESTS = 20
-ROUNDS = 7
-_SHELF = "00000000-0000-4000-8000-000000000003"
-_DELTA = "query($since: AWSTimestamp) { syncBooks(lastSync: $since, limit: 1000) { items { id title _version } } }"
+ROUNDS = 15
 
 
 def rows() -> Iterator[Row]:
-    """A hundred changes of the last minute, with 100,000 records in the base table and with 1,000."""
+    """A hundred changes that came while a site was away, in turns into two databases."""
     with ExitStack() as stack:
-        turns: dict[str, Turn] = {}
-        for name, count in (("ours", MANY), ("raw", FEW)):
-            database = stack.enter_context(own_database())
-            _fill_long_ago(database, count)
-            fill_books(database, CHANGED, shelf=_SHELF)
-            server = stack.enter_context(running_server(database))
-            post = stack.enter_context(posting(server.url, server.api_key))
-            since = int(time.time() * 1000) - 60_000
-            body = json.dumps({"query": _DELTA, "variables": {"since": since}}).encode()
-            assert len(json.loads(post(body))["data"]["syncBooks"]["items"]) == CHANGED
-            turns[name] = partial(partial, _ask, post, body)
-        seconds = in_turns(turns, rounds=ROUNDS)
-    ours, raw = (seconds[name] / REQUESTS * 1000 for name in ("ours", "raw"))
-    yield Row(f"a delta sync of {CHANGED} changes among {MANY:,}; raw: among {FEW:,}", ours, raw, "ms")
+        appsync = stack.enter_context(running_bare_appsync(books=FEW, changed=CHANGED))
+        sites = {name: _site(stack, appsync, count) for name, count in (("ours", MANY), ("raw", FEW))}
+        turns: dict[str, Turn] = {name: partial(lambda ask: ask, site) for name, site in sites.items()}
+        seconds = {name: found * 1000 for name, found in in_turns(turns, rounds=ROUNDS).items()}
+    what = f"delta sync of {CHANGED} changes over {MANY:,} rows; raw: over {FEW:,}"
+    yield Row(what, seconds["ours"], seconds["raw"], "ms")
 
 
-def _ask(post: Post, body: bytes) -> None:
-    for _ in range(REQUESTS):
-        post(body)
+def child(count: str) -> None:
+    """A site with that many rows; tells how many seconds a delta sync took."""
+    call_command("migrate", run_syncdb=True, verbosity=0)
+    start_over(pk=SHELF)
+    current, wanted = engine.current(), [registry.get(Book)]
+    current.sync(wanted, full=True)
+    write_all([book(number, page) for number in range(FEW)] for page in range(1, int(count) // FEW))
+    settle()
+    changed = [book_id(number, 0) for number in range(CHANGED)]
+    before = versions_of(changed)
+    for answer in asked():
+        started = clock()
+        current.sync(wanted)
+        seconds = clock() - started
+        now = versions_of(changed)
+        assert now.isdisjoint(before), "The changes did not arrive."
+        before = now
+        answer(seconds)
 
 
-def _fill_long_ago(database: str, count: int) -> None:
-    """Records that changed before the delta log begins."""
-    hour_ago = int(time.time() * 1000) - 3_600_000
-    with LocalServer(registry.as_schema(), database=database, now=lambda: hour_ago) as server:
-        store = server.service.store
-
-        def fill() -> None:
-            with store.writing() as now:
-                for number in range(count):
-                    values = {"id": f"old-{number}", "title": f"Book {number}", "rating": 1, "shelfId": _SHELF}
-                    store.insert("Book", key_text([values["id"]]), values, now=now)
-
-        server.service.workers.call(fill)
+def _site(stack: ExitStack, appsync: Address, count: int) -> Ask:
+    database = stack.enter_context(own_database())
+    return stack.enter_context(running_child("delta_sync", count, database=database, appsync=appsync))
