@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import httpx
-from django_datastore.storage.receivers import given, sendable
 
 from benchmarks.appsync import create_request, running_appsync
 from benchmarks.books import empty_shelf, forget_waiting, values
