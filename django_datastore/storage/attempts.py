@@ -26,6 +26,8 @@ class Change:
     """The row as it is; None for a new one."""
     row: tuple[Any, ...] | None = None
     """A new row as the driver takes it, in the order of its `WireRows`."""
+    is_incomplete: bool = False
+    """A part of the record is unknown, or is not in this change."""
 
     @property
     def is_new(self) -> bool:

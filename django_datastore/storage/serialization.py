@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from functools import lru_cache
+from typing import Any
+
+from django.db import models
 
 from django_datastore.introspection import SyncedModel
 from django_datastore.types import WireRecord
 
 _MAX_INTEGER = 2**63 - 1
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_MAX_PLAIN = 200
 _MAX_KEY_BYTES = 2200
 """DynamoDB's keys have 2,048 bytes at most; the rest is what JSON adds."""
 
@@ -29,23 +36,15 @@ class RemoteRecord:
     @classmethod
     def parse(cls, synced: SyncedModel, wire: WireRecord) -> RemoteRecord:
         """Reads a record; `ValueError` if it is no object, or has no key or no usable `_version`."""
-        if not isinstance(wire, dict):
+        if type(wire) is not dict:
             raise ValueError(f"a {synced.name} record is {type(wire).__name__} instead of an object")
         version, changed_at = wire.get("_version"), wire.get("_lastChangedAt")
-        if not _is_count(version):
+        if type(version) is not int or not 0 <= version <= _MAX_INTEGER:
             raise ValueError(f"a {synced.name} record came without a usable _version")
-        if changed_at is not None and not _is_count(changed_at):
+        if changed_at is not None and (type(changed_at) is not int or not 0 <= changed_at <= _MAX_INTEGER):
             raise ValueError(f"a {synced.name} record came with a _lastChangedAt that is no number")
-        key = _key_of(synced, wire)
-        spelled = synced.wire_key_of(wire)
-        return cls(
-            key=key,
-            version=version,
-            last_changed_at=changed_at,
-            deleted=bool(wire.get("_deleted")),
-            wire=wire,
-            wire_key=None if json.loads(key) == spelled else spelled,
-        )
+        key, wire_key = _read_key(synced, wire)
+        return cls(key, version, changed_at, bool(wire.get("_deleted")), wire, wire_key)
 
     def values(self, synced: SyncedModel, *, without: frozenset[str] = frozenset()) -> dict[str, Any]:
         """The columns it carries, by attribute name; `ValueError` for a value that does not fit the model."""
@@ -62,8 +61,28 @@ def referenced_keys(synced: SyncedModel, values: WireRecord) -> list[tuple[str, 
     ]
 
 
-def _is_count(value: Any) -> TypeGuard[int]:
-    return type(value) is int and 0 <= value <= _MAX_INTEGER
+def _read_key(synced: SyncedModel, wire: WireRecord) -> tuple[str, list[Any] | None]:
+    """The record key, and the key as the record spells it where that is another spelling."""
+    name, is_plain = _plain_key(synced)
+    value = wire.get(name)
+    if type(value) is str and is_plain(value):
+        return f'["{value}"]', None
+    key = _key_of(synced, wire)
+    spelled = synced.wire_key_of(wire)
+    return key, None if json.loads(key) == spelled else spelled
+
+
+@lru_cache(maxsize=1024)
+def _plain_key(synced: SyncedModel) -> tuple[str, Callable[[str], object]]:
+    """The name of a key field, and whether its value is one that is its own record key: no need to look closer."""
+    bindings = synced.key_bindings
+    field = bindings[0].field
+    if len(bindings) == 1 and type(field) is models.UUIDField:
+        return bindings[0].wire_name, _UUID.fullmatch
+    if len(bindings) == 1 and type(field) is models.CharField:
+        longest = min(field.max_length or _MAX_PLAIN, _MAX_PLAIN)
+        return bindings[0].wire_name, re.compile(rf"[A-Za-z0-9_.:@/-]{{1,{longest}}}").fullmatch
+    return bindings[0].wire_name, lambda _: False
 
 
 def _key_of(synced: SyncedModel, wire: WireRecord) -> str:

@@ -109,13 +109,14 @@ def _reader(item: FieldBinding, connection: BaseDatabaseWrapper) -> Converter:
             value = field.pre_save(field.model(), True)
         return field.get_db_prep_save(value, connection)
 
+    def slowly_or_null(wire: Any) -> Any:
+        return None if wire is None else slowly(wire)
+
     target = _value_field(field)
-    if type(field) not in _PLAIN or type(target) not in _PLAIN or item.schema.is_list:
+    otherwise = slowly_or_null if field.null else slowly
+    if type(field) not in _PLAIN or type(target) not in _PLAIN:
         return slowly
-    quickly = _quick(target, item, connection, slowly)
-    if not field.null:
-        return quickly
-    return lambda wire: None if wire is None else quickly(wire)
+    return _quick(target, item, connection, otherwise)
 
 
 def _is_made_now(field: AnyField) -> bool:
@@ -131,11 +132,14 @@ def _value_field(field: AnyField) -> AnyField:
 def _quick(field: AnyField, item: FieldBinding, connection: BaseDatabaseWrapper, slowly: Converter) -> Converter:
     """The short way for the usual values of a field; `slowly` for all others."""
     kind, scalar = type(field), item.schema.type
+    if item.schema.is_list:
+        is_plain = kind is models.JSONField and scalar in ("String", "ID") and not _has_own_json(field)
+        return _quick_texts(slowly) if is_plain else slowly
     if item.enum:
-        return slowly
+        return _quick_enum(item, slowly)
     if kind is models.UUIDField:
         return _quick_uuid(connection, slowly)
-    if kind in _TEXTS and scalar in ("String", "ID", "AWSEmail", "AWSURL"):
+    if kind in _TEXTS and scalar in ("String", "ID"):
         return _quick_text(field, slowly)
     if kind in _INTEGERS and scalar == "Int":
         return _quick_integer(field, connection, slowly)
@@ -148,6 +152,28 @@ def _quick(field: AnyField, item: FieldBinding, connection: BaseDatabaseWrapper,
             str(date.fromisoformat(wire)) if type(wire) is str and _DAY.fullmatch(wire) else slowly(wire)
         )
     return slowly
+
+
+def _has_own_json(field: AnyField) -> bool:
+    return getattr(field, "encoder", None) is not None or getattr(field, "decoder", None) is not None
+
+
+def _quick_enum(item: FieldBinding, slowly: Converter) -> Converter:
+    stored = {wire: value for value, wire in item.enum.items() if type(value) is str}
+    return lambda wire: stored[wire] if type(wire) is str and wire in stored else slowly(wire)
+
+
+def _quick_texts(slowly: Converter) -> Converter:
+    """A list of texts as JSON text, in the spelling of `json.dumps`."""
+
+    def read(wire: Any) -> Any:
+        if type(wire) is list and all(type(item) is str for item in wire):
+            text = "".join(wire)
+            if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+                return '["' + '", "'.join(wire) + '"]' if wire else "[]"
+        return slowly(wire)
+
+    return read
 
 
 def _quick_uuid(connection: BaseDatabaseWrapper, slowly: Converter) -> Converter:
@@ -185,8 +211,9 @@ def _quick_moment(connection: BaseDatabaseWrapper, slowly: Converter) -> Convert
         )
 
     def read(wire: Any) -> Any:
-        if type(wire) is not str or not is_moment(wire):
+        if type(wire) is not str or not is_moment(wire) or not datetime.fromisoformat(wire):
             return slowly(wire)
-        return str(datetime.fromisoformat(wire).replace(tzinfo=None))
+        fraction = wire[19:23]
+        return f"{wire[:10]} {wire[11:19]}" if fraction == ".000" else f"{wire[:10]} {wire[11:19]}{fraction}000"
 
     return read

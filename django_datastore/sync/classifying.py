@@ -36,7 +36,7 @@ class Source(enum.Enum):
     """A subscription's message: it may come late, and carries what another client selected."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Apply:
     """Write the record, or remove its row if it is deleted."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,13 +47,17 @@ def reunite(
 
     `together` are records, by label and key, that will be here with them.
     """
-    pointers = list(_pointers(synced, wanted.values()))
+    pointers = [
+        pointer
+        for binding, target in synced.foreign_keys
+        for pointer in _dangling(binding, target, wanted, using)
+        if (target.label, pointer.parent) not in together
+    ]
     if not pointers:
         return Family()
-    absent = _absent(pointers, using) - together
     family = Family()
     coming = set(wanted)
-    lost = _lost(synced, pointers, absent, coming)
+    lost = _lost(synced, pointers, coming)
     deleted = _deleted(lost, using)
     while lost:
         for pointer in lost:
@@ -65,49 +69,43 @@ def reunite(
                 coming.discard(pointer.key)
         gone = {(pointer.key, pointer.binding.wire_name) for pointer in lost}
         pointers = [item for item in pointers if (item.key, item.binding.wire_name) not in gone]
-        lost = _lost(synced, pointers, absent, coming)  # whoever pointed to an orphan is one, too
+        lost = _lost(synced, pointers, coming)  # whoever pointed to an orphan is one, too
     return family
 
 
-def _pointers(synced: SyncedModel, wanted: Iterable[Apply]) -> Iterable[_Pointer]:
-    for binding, target in synced.foreign_keys:
-        name = binding.wire_name
-        keys: dict[Any, str | None] = {}
-        for item in wanted:
-            value = item.record.wire.get(name)
-            if value is None or name in item.without:
-                continue
-            parent = keys[value] if isinstance(value, str) and value in keys else _key(binding, target, value)
-            if isinstance(value, str):
-                keys[value] = parent
-            if parent is not None:  # else its value will be found not to fit
-                yield _Pointer(item.record.key, binding, target, parent)
+def _dangling(
+    binding: FieldBinding, target: SyncedModel, wanted: Mapping[str, Apply], using: str
+) -> Iterator[_Pointer]:
+    """The records whose parent by this foreign key has no row."""
+    name = binding.wire_name
+    values = {
+        value for item in wanted.values() if type(value := item.record.wire.get(name)) is str or type(value) is int
+    }
+    keys = {value: key for value in values if (key := _key(binding, target, value)) is not None}
+    absent = set(keys.values()) - rows.here(target, set(keys.values()), using)
+    if not absent:
+        return
+    for key, item in wanted.items():
+        value = item.record.wire.get(name)
+        parent = keys.get(value) if type(value) is str or type(value) is int else None
+        if parent in absent and name not in item.without:
+            yield _Pointer(key, binding, target, parent)
 
 
 def _key(binding: FieldBinding, target: SyncedModel, value: Any) -> str | None:
+    """The record key of a parent; None for a value that will be found not to fit."""
     try:
         return target.key_of_pk(binding.to_python(value))
     except ValueError:
         return None
 
 
-def _absent(pointers: Iterable[_Pointer], using: str) -> set[tuple[str, str]]:
-    """The parents that have no row, as label and key."""
-    parents: dict[str, tuple[SyncedModel, set[str]]] = {}
-    for pointer in pointers:
-        parents.setdefault(pointer.target.label, (pointer.target, set()))[1].add(pointer.parent)
-    return {(label, key) for label, (target, keys) in parents.items() for key in keys - rows.here(target, keys, using)}
-
-
-def _lost(
-    synced: SyncedModel, pointers: Iterable[_Pointer], absent: set[tuple[str, str]], coming: set[str]
-) -> list[_Pointer]:
+def _lost(synced: SyncedModel, pointers: Iterable[_Pointer], coming: set[str]) -> list[_Pointer]:
+    """Those that point neither to a row nor to a record that is coming with them."""
     return [
         pointer
         for pointer in pointers
-        if (pointer.target.label, pointer.parent) in absent
-        and not (pointer.target.label == synced.label and pointer.parent in coming)
-        and pointer.key in coming
+        if not (pointer.target.label == synced.label and pointer.parent in coming) and pointer.key in coming
     ]
 
 

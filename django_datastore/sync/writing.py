@@ -21,6 +21,7 @@ from django_datastore.sync import parents
 from django_datastore.sync.classifying import Apply, HoldBack, Source
 
 Hold = RecordMetadata.Hold
+_NOTHING: Values = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +33,6 @@ class Written:
     held: dict[str, HoldBack] = field(default_factory=dict)
     incomplete: frozenset[str] = frozenset()
     """Records of which a part is unknown, or was not applied."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Planned:
-    """A record as a change of its row, which may be none at all."""
-
-    change: Change | None
-    is_incomplete: bool = False
 
 
 def write(
@@ -67,10 +60,10 @@ def write(
         if isinstance(planned, HoldBack):
             held[key] = planned
             continue
-        if planned.change is not None:
-            changes.append(planned.change)
         if planned.is_incomplete:
             incomplete.add(key)
+        if planned.is_new or planned.values:
+            changes.append(planned)
     for key, values in reverts.items():
         row = stored.get(key)
         if isinstance(row, dict) and (different := _different(values, row)):
@@ -101,7 +94,7 @@ def _stored(synced: SyncedModel, keys: list[str], using: str) -> dict[str, Value
 
 def _planned(
     synced: SyncedModel, item: Apply, stored: Values | Exception | None, detached: frozenset[str], using: str
-) -> _Planned | HoldBack:
+) -> Change | HoldBack:
     if isinstance(stored, Exception):
         return quarantined(item, stored)
     try:
@@ -114,20 +107,20 @@ def _planned(
         return quarantined(item, exc, incomplete=_lacks_required(synced, item))
 
 
-def _new(synced: SyncedModel, item: Apply, detached: frozenset[str], using: str) -> _Planned:
+def _new(synced: SyncedModel, item: Apply, detached: frozenset[str], using: str) -> Change:
     key, wire = item.record.key, item.record.wire
     columns = wire_rows(synced, using)
     if columns.is_plain and not detached and not item.without:
         try:
-            return _Planned(Change(key, {}, row=columns.row(wire)))
+            return Change(key, _NOTHING, None, columns.row(wire))
         except KeyError:
             pass
     values = item.record.values(synced, without=item.without)
     values |= {synced.by_wire_name[name].attname: None for name in detached}
-    return _Planned(Change(key, values), is_incomplete=any(name not in wire for name in synced.by_wire_name))
+    return Change(key, values, is_incomplete=any(name not in wire for name in synced.by_wire_name))
 
 
-def _edit(synced: SyncedModel, item: Apply, stored: Values, detached: frozenset[str]) -> _Planned:
+def _edit(synced: SyncedModel, item: Apply, stored: Values, detached: frozenset[str]) -> Change:
     """The columns that differ. What the record does not say, or an event says by null, is unknown and stays."""
     wire = item.record.wire
     values: Values = {}
@@ -146,7 +139,7 @@ def _edit(synced: SyncedModel, item: Apply, stored: Values, detached: frozenset[
             is_incomplete = True
             continue
         values[attname] = value
-    return _Planned(Change(item.record.key, values, stored) if values else None, is_incomplete)
+    return Change(item.record.key, values, stored, is_incomplete=is_incomplete)
 
 
 def _lacks_required(synced: SyncedModel, item: Apply) -> bool:
