@@ -71,18 +71,19 @@ def mark_seen(ids: Sequence[int], run: int, using: str) -> None:
         _execute(f"UPDATE {_TABLE} SET seen_in_run = %s WHERE {condition}", using, run, *parameters)
 
 
-def unseen(label: str, run: int, *, after: int, limit: int, using: str) -> dict[str, int]:
-    """The records that are known to be here, or are held, and that a run has not come across: key to id, in order."""
+def unseen(label: str, run: int, *, after: str, limit: int, using: str) -> list[str]:
+    """Keys of records that are known to be here, or are held, and that a run has not come across; in their order."""
     statement = (
-        f"SELECT record_key, id FROM {_TABLE} WHERE model = %s AND id > %s AND presence = 'HERE' "
-        f"AND (version IS NOT NULL OR {_HELD}) AND (seen_in_run IS NULL OR seen_in_run <> %s) ORDER BY id LIMIT %s"
+        f"SELECT record_key FROM {_TABLE} WHERE model = %s AND record_key > %s AND presence = 'HERE' AND "
+        f"(version IS NOT NULL OR {_HELD}) AND (seen_in_run IS NULL OR seen_in_run <> %s) ORDER BY record_key LIMIT %s"
     )
-    return dict(_rows(statement, using, label, after, run, limit))
+    return [key for (key,) in _rows(statement, using, label, after, run, limit)]
 
 
 def incomplete(label: str, limit: int, using: str) -> list[list[Any]]:
     """The keys, as AppSync spells them, of records of which a part is unknown."""
-    statement = f"SELECT record_key, wire_key FROM {_TABLE} WHERE incomplete AND model = %s ORDER BY id LIMIT %s"
+    condition = "incomplete AND incomplete = TRUE AND model = %s"  # the index's condition, and its columns
+    statement = f"SELECT record_key, wire_key FROM {_TABLE} WHERE {condition} LIMIT %s"
     return [json.loads(spelled or key) for key, spelled in _rows(statement, using, label, limit)]
 
 
@@ -111,7 +112,7 @@ _WAITING = "NOT (waits_for = '')"
 
 def models_with_holds(using: str) -> set[str]:
     """The models of which something is held back."""
-    return {label for (label,) in _rows(f"SELECT DISTINCT model FROM {_TABLE} WHERE {_HELD}", using)}
+    return {label for _, label in _rows(f"SELECT DISTINCT hold, model FROM {_TABLE} WHERE {_HELD}", using)}
 
 
 def held(label: str, holds: Iterable[str], using: str) -> dict[str, Known]:

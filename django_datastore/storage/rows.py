@@ -5,7 +5,6 @@ What people's code writes is captured for the outbox; what is written here is no
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -31,11 +30,11 @@ def here(synced: SyncedModel, keys: Iterable[str], using: str, *, lock: bool = F
     read = key_reader(synced, using)
     if read is None:
         return _here_by_django(synced, wanted, using, lock=lock)
-    by_value = {_comparable(read(json.loads(key)[0])): key for key in wanted}
+    by_value = {read(key): key for key in wanted}
     field = synced.key_bindings[0].field
     found: set[str] = set()
     with connections[using].cursor() as cursor:
-        for chunk in chunks(sorted(by_value)):
+        for chunk in chunks(list(by_value)):
             cursor.execute(*_select_keys(synced, field, chunk, using, lock=lock))
             found.update(key for (value,) in cursor.fetchall() if (key := by_value.get(_comparable(value))) is not None)
     return found

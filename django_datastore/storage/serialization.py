@@ -15,7 +15,8 @@ from django_datastore.introspection import SyncedModel
 from django_datastore.types import WireRecord
 
 _MAX_INTEGER = 2**63 - 1
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+is_canonical_uuid = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
+"""Whether a text is a UUID as Python spells it."""
 _MAX_PLAIN = 200
 _MAX_KEY_BYTES = 2200
 """DynamoDB's keys have 2,048 bytes at most; the rest is what JSON adds."""
@@ -78,7 +79,7 @@ def _plain_key(synced: SyncedModel) -> tuple[str, Callable[[str], object]]:
     bindings = synced.key_bindings
     field = bindings[0].field
     if len(bindings) == 1 and type(field) is models.UUIDField:
-        return bindings[0].wire_name, _UUID.fullmatch
+        return bindings[0].wire_name, is_canonical_uuid
     if len(bindings) == 1 and type(field) is models.CharField:
         longest = min(field.max_length or _MAX_PLAIN, _MAX_PLAIN)
         return bindings[0].wire_name, re.compile(rf"[A-Za-z0-9_.:@/-]{{1,{longest}}}").fullmatch

@@ -6,8 +6,9 @@ long, an integer that fits. All others take the long way, by the binding and the
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -18,13 +19,13 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from django_datastore.introspection import FieldBinding, SyncedModel
+from django_datastore.storage.serialization import is_canonical_uuid
 from django_datastore.types import WireRecord
 
 AnyField: TypeAlias = "models.Field[Any, Any]"
 Converter: TypeAlias = Callable[[Any], Any]
 
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+_MOST_REMEMBERED = 5000
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _TEXTS = (models.CharField, models.TextField, models.EmailField, models.URLField, models.SlugField)
 _INTEGERS = (
@@ -60,16 +61,44 @@ class WireRows:
         """The columns of a new row, in the order of `row`."""
         self.is_plain = all(type(field) in _PLAIN for field in self.fields)
         """Whether rows can be written past Django's own INSERT."""
-        self._readers = tuple((item.wire_name, _reader(item, connection)) for item in self.bindings)
-        self._defaults = tuple(_default(field, connection) for field in self.others)
-        self._has_same_defaults = not any(callable(value) for value in self._defaults)
+        self.row: Callable[[str, WireRecord], tuple[Any, ...]] = _compiled(
+            [(item.wire_name, _reader(item, connection)) for item in self.bindings],
+            [_default(field, connection) for field in self.others],
+            synced.key_bindings[0].wire_name if _is_uuid_key(synced) else None,
+            is_native=connection.features.has_native_uuid_field,
+        )
+        """A record, by its key and its fields, as a new row.
 
-    def row(self, wire: WireRecord) -> tuple[Any, ...]:
-        """A new row; raises `KeyError` for a record that lacks a field, `ValueError` for one that does not fit."""
-        values = [read(wire[name]) for name, read in self._readers]
-        if self._has_same_defaults:
-            return (*values, *self._defaults)
-        return (*values, *(value() if callable(value) else value for value in self._defaults))
+        Raises `KeyError` for a record that lacks a field, `ValueError` for one that does not fit.
+        """
+
+
+def _compiled(
+    readers: Sequence[tuple[str, Converter]], defaults: Sequence[Any], uuid_key: str | None, *, is_native: bool
+) -> Callable[[str, WireRecord], tuple[Any, ...]]:
+    """One function for all columns: a loop over them would cost as much as the conversions.
+
+    A key that is one UUID is taken from the record key, which spells it as Python does.
+    """
+    known: dict[str, Any] = {}
+    parts = []
+    for position, (name, read) in enumerate(readers):
+        known[f"read{position}"] = read
+        parts.append(_key_source(is_native) if name == uuid_key else f"read{position}(wire[{name!r}])")
+    for position, value in enumerate(defaults):
+        known[f"default{position}"] = value
+        parts.append(f"default{position}()" if callable(value) else f"default{position}")
+    exec(f"def row(key, wire):\n    return ({', '.join(parts)},)\n", known)
+    found: Callable[[str, WireRecord], tuple[Any, ...]] = known["row"]
+    return found
+
+
+def _key_source(is_native: bool) -> str:
+    return "key[2:-2]" if is_native else "key[2:-2].replace('-', '')"
+
+
+def _is_uuid_key(synced: SyncedModel) -> bool:
+    return len(synced.key_bindings) == 1 and type(synced.key_bindings[0].field) is models.UUIDField
 
 
 @lru_cache(maxsize=1024)
@@ -79,11 +108,15 @@ def wire_rows(synced: SyncedModel, using: str) -> WireRows:
 
 
 @lru_cache(maxsize=1024)
-def key_reader(synced: SyncedModel, using: str) -> Converter | None:
-    """Wire key to the database's value for a key of one plain column, or None where Django must do it."""
-    if len(synced.key_bindings) != 1 or type(synced.key_bindings[0].field) not in (models.UUIDField, *_TEXTS):
+def key_reader(synced: SyncedModel, using: str) -> Callable[[str], Any] | None:
+    """Record key to the database's value for a key of one plain column, or None where Django must do it."""
+    if _is_uuid_key(synced):
+        if connections[using].features.has_native_uuid_field:
+            return lambda key: key[2:-2]
+        return lambda key: key[2:-2].replace("-", "")
+    if len(synced.key_bindings) != 1 or type(synced.key_bindings[0].field) not in _TEXTS:
         return None
-    return _reader(synced.key_bindings[0], connections[using])
+    return lambda key: key[2:-2] if "\\" not in key else json.loads(key)[0]
 
 
 def _is_filled_by_database(field: AnyField) -> bool:
@@ -138,7 +171,8 @@ def _quick(field: AnyField, item: FieldBinding, connection: BaseDatabaseWrapper,
     if item.enum:
         return _quick_enum(item, slowly)
     if kind is models.UUIDField:
-        return _quick_uuid(connection, slowly)
+        read = _quick_uuid(connection, slowly)
+        return _remembered(read) if item.field.is_relation else read
     if kind in _TEXTS and scalar in ("String", "ID"):
         return _quick_text(field, slowly)
     if kind in _INTEGERS and scalar == "Int":
@@ -167,20 +201,40 @@ def _quick_texts(slowly: Converter) -> Converter:
     """A list of texts as JSON text, in the spelling of `json.dumps`."""
 
     def read(wire: Any) -> Any:
-        if type(wire) is list and all(type(item) is str for item in wire):
+        if type(wire) is not list or not wire:
+            return slowly(wire)
+        try:
             text = "".join(wire)
-            if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
-                return '["' + '", "'.join(wire) + '"]' if wire else "[]"
+        except TypeError:  # not only texts
+            return slowly(wire)
+        if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+            return '["' + '", "'.join(wire) + '"]'
         return slowly(wire)
 
     return read
 
 
 def _quick_uuid(connection: BaseDatabaseWrapper, slowly: Converter) -> Converter:
-    is_uuid = _UUID.fullmatch
     if connection.features.has_native_uuid_field:
-        return lambda wire: wire if type(wire) is str and is_uuid(wire) else slowly(wire)
-    return lambda wire: wire.replace("-", "") if type(wire) is str and is_uuid(wire) else slowly(wire)
+        return lambda wire: wire if type(wire) is str and is_canonical_uuid(wire) else slowly(wire)
+    return lambda wire: wire.replace("-", "") if type(wire) is str and is_canonical_uuid(wire) else slowly(wire)
+
+
+def _remembered(read: Converter) -> Converter:
+    """For foreign keys: many records have the same parent."""
+    known: dict[str, Any] = {}
+
+    def read_once(wire: Any) -> Any:
+        if type(wire) is not str:
+            return read(wire)
+        found = known.get(wire)
+        if found is None:
+            if len(known) >= _MOST_REMEMBERED:
+                known.clear()
+            found = known[wire] = read(wire)
+        return found
+
+    return read_once
 
 
 def _quick_text(field: AnyField, slowly: Converter) -> Converter:
@@ -202,18 +256,19 @@ def _quick_integer(field: AnyField, connection: BaseDatabaseWrapper, slowly: Con
 
 
 def _quick_moment(connection: BaseDatabaseWrapper, slowly: Converter) -> Converter:
-    is_moment = _MOMENT.fullmatch
+    """Moments as AppSync spells them: `2026-01-02T03:04:05.678Z`."""
     if not settings.USE_TZ or connection.timezone not in (UTC, timezone.get_fixed_timezone(0)):
         return slowly
-    if connection.vendor == "postgresql":
-        return lambda wire: (
-            wire if type(wire) is str and is_moment(wire) and datetime.fromisoformat(wire) else slowly(wire)
-        )
+    as_is = connection.vendor == "postgresql"
 
     def read(wire: Any) -> Any:
-        if type(wire) is not str or not is_moment(wire) or not datetime.fromisoformat(wire):
+        if type(wire) is not str or len(wire) != 24:
             return slowly(wire)
-        fraction = wire[19:23]
-        return f"{wire[:10]} {wire[11:19]}" if fraction == ".000" else f"{wire[:10]} {wire[11:19]}{fraction}000"
+        if wire[23] != "Z" or wire[19] != "." or wire[10] != "T" or wire[7] != "-" or wire[:2] == "00":
+            return slowly(wire)
+        datetime.fromisoformat(wire)  # raises ValueError for the 30th of February
+        if as_is:
+            return wire
+        return f"{wire[:10]} {wire[11:19]}" if wire[20:23] == "000" else f"{wire[:10]} {wire[11:23]}000"
 
     return read

@@ -184,10 +184,10 @@ def sweep(synced: SyncedModel, *, run: int, using: str | None = None) -> int:
     Rows with unsent edits, and rows that were never synced, stay.
     """
     alias = using or outbox_alias()
-    deleted, last = 0, 0
+    deleted, last = 0, ""
     while unseen := metadata.unseen(synced.label, run, after=last, limit=_SWEEP, using=alias):
-        deleted += _sweep(synced, list(unseen), alias)
-        last = max(unseen.values())
+        deleted += _sweep(synced, unseen, alias)
+        last = unseen[-1]
     return deleted
 
 

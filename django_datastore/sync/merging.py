@@ -39,6 +39,8 @@ from django_datastore.sync.writing import Written
 
 Hold = RecordMetadata.Hold
 Presence = RecordMetadata.Presence
+_HERE, _DELETED = str(Presence.HERE), str(Presence.DELETED)
+_UNKNOWN = Known()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,21 +160,21 @@ class Merge:
 
     def _state(self, key: str, item: Decision, hold: HoldBack | None, written: Written) -> Known | None:
         """What is known of a record after this; None where nothing changes."""
-        known = self.known.get(key) or Known()
+        known = self.known.get(key, _UNKNOWN)
         if hold is not None:
             return _held_state(known, hold, self.run)
+        if type(item) is Apply:
+            return _applied_state(known, item.record, self.run, is_incomplete=key in written.incomplete)
         match item:
-            case Apply(record=record):
-                return _applied_state(known, record, self.run, is_incomplete=key in written.incomplete)
             case TakeVersion(record=record):
                 state = replace(known, hold=Hold.NONE, remote=None, reason="", waits_for="", seen_in_run=self.run)
                 state.version, state.last_changed_at = record.version, record.last_changed_at
                 return state
             case Evict(keeps_version=keeps):
                 version = known.version if keeps else None
-                return Known(known.id, known.wire_key, version, known.last_changed_at, Presence.EVICTED)
+                return Known(known.id, known.wire_key, version, known.last_changed_at, str(Presence.EVICTED))
             case Forget():
-                return Known(known.id, known.wire_key, None, known.last_changed_at, Presence.EVICTED)
+                return Known(known.id, known.wire_key, None, known.last_changed_at, str(Presence.EVICTED))
         return None
 
 
@@ -210,15 +212,9 @@ def merging(
 
 
 def _applied_state(known: Known, record: RemoteRecord, run: int, *, is_incomplete: bool) -> Known:
-    return Known(
-        known.id,
-        record.wire_key,
-        record.version,
-        record.last_changed_at,
-        Presence.DELETED if record.deleted else Presence.HERE,
-        is_incomplete,
-        seen_in_run=run,
-    )
+    presence = _DELETED if record.deleted else _HERE
+    changed_at = record.last_changed_at
+    return Known(known.id, record.wire_key, record.version, changed_at, presence, is_incomplete, "", None, "", "", run)
 
 
 def _held_state(known: Known, hold: HoldBack, run: int) -> Known:

@@ -5,7 +5,7 @@ Returns what was done; decides nothing about versions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from django.db import DatabaseError, IntegrityError, OperationalError
@@ -53,10 +53,10 @@ def write(
     held = dict(family.orphans)
     writable = {key: item for key, item in wanted.items() if key not in held}
     stored = _stored(synced, [key for key in (*writable, *reverts) if key in here], using)
-    changes: list[Change] = []
+    changes, others = _plain_rows(synced, writable, here, family.detached.keys(), using)
     incomplete: set[str] = set()
-    for key, item in writable.items():
-        planned = _planned(synced, item, stored.get(key), family.detached.get(key, frozenset()), using)
+    for key, item in others.items():
+        planned = _planned(synced, item, stored.get(key), family.detached.get(key, frozenset()))
         if isinstance(planned, HoldBack):
             held[key] = planned
             continue
@@ -79,6 +79,24 @@ def write(
     )
 
 
+def _plain_rows(
+    synced: SyncedModel, wanted: Mapping[str, Apply], here: Collection[str], detached: Collection[str], using: str
+) -> tuple[list[Change], dict[str, Apply]]:
+    """New rows of whole records with values that fit: nearly all of a base sync. And the records that need a look."""
+    columns = wire_rows(synced, using)
+    changes: list[Change] = []
+    others: dict[str, Apply] = {}
+    for key, item in wanted.items():
+        if columns.is_plain and key not in here and key not in detached and not item.without:
+            try:
+                changes.append(Change(key, _NOTHING, None, columns.row(key, item.record.wire)))
+                continue
+            except (KeyError, ValueError):  # it is not whole, or does not fit: see below
+                pass
+        others[key] = item
+    return changes, others
+
+
 def _stored(synced: SyncedModel, keys: list[str], using: str) -> dict[str, Values | Exception]:
     """The rows as they are; for one that cannot be read (a custom field may raise), why not."""
     try:
@@ -93,28 +111,22 @@ def _stored(synced: SyncedModel, keys: list[str], using: str) -> dict[str, Value
 
 
 def _planned(
-    synced: SyncedModel, item: Apply, stored: Values | Exception | None, detached: frozenset[str], using: str
+    synced: SyncedModel, item: Apply, stored: Values | Exception | None, detached: frozenset[str]
 ) -> Change | HoldBack:
     if isinstance(stored, Exception):
         return quarantined(item, stored)
     try:
         if stored is not None:
             return _edit(synced, item, stored, detached)
-        return _new(synced, item, detached, using)
+        return _new(synced, item, detached)
     except Exception as exc:  # a custom field may raise anything
         if not is_records(exc):
             raise
         return quarantined(item, exc, incomplete=_lacks_required(synced, item))
 
 
-def _new(synced: SyncedModel, item: Apply, detached: frozenset[str], using: str) -> Change:
+def _new(synced: SyncedModel, item: Apply, detached: frozenset[str]) -> Change:
     key, wire = item.record.key, item.record.wire
-    columns = wire_rows(synced, using)
-    if columns.is_plain and not detached and not item.without:
-        try:
-            return Change(key, _NOTHING, None, columns.row(wire))
-        except KeyError:
-            pass
     values = item.record.values(synced, without=item.without)
     values |= {synced.by_wire_name[name].attname: None for name in detached}
     return Change(key, values, is_incomplete=any(name not in wire for name in synced.by_wire_name))
