@@ -134,12 +134,28 @@ class ModelMetadataAdmin(ReadOnlyAdmin):
 
 @admin.register(RecordMetadata)
 class RecordMetadataAdmin(ReadOnlyAdmin):
-    """What is known of each record's remote state."""
+    """What is known of each record's remote state, and what is held back with its reason."""
 
     list_display = ("model", "record_key", "version", "presence", "hold", "reason")
-    list_filter = ("hold", "presence", "model")
-    search_fields = ("record_key",)
-    fields = ("model", "record_key", "version", "last_changed_at", "presence", "hold", "reason", "readable_remote")
+    list_filter = ("hold", "presence", "incomplete", "model")
+    search_fields = ("record_key", "reason")
+    actions = ("retry",)
+    fields = (
+        *("model", "record_key", "wire_key", "version", "last_changed_at", "presence", "incomplete"),
+        *("hold", "reason", "waits_for", "readable_remote"),
+    )
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Retrying takes the `change` permission, though no form is offered."""
+        return request.user.has_perm("django_datastore.change_recordmetadata")
+
+    @admin.action(description=_("Try again what is held back"), permissions=["operate"])
+    def retry(self, request: HttpRequest, queryset: QuerySet[RecordMetadata]) -> None:
+        """Merge the selected records that are held back once more."""
+        chosen = list(queryset.exclude(hold="").values_list("model", "record_key"))
+        count = merger.retry_records(chosen)
+        text = ngettext("%d record was stored.", "%d records were stored.", count) % count
+        self.message_user(request, text, messages.SUCCESS if count == len(chosen) else messages.WARNING)
 
     @admin.display(description=_("remote"))
     def readable_remote(self, obj: RecordMetadata) -> str:
@@ -155,7 +171,15 @@ class ConflictAdmin(ReadOnlyAdmin):
     list_filter = ("kind", "model")
     search_fields = ("record_key", "reason")
     ordering = ("-id",)
-    fields = ("created_at", "kind", "model", "record_key", "reason", "readable_local", "readable_remote")
+    fields = (
+        *("created_at", "kind", "model", "record_key", "reason", "readable_traceback"),
+        *("readable_local", "readable_remote"),
+    )
+
+    @admin.display(description=_("traceback"))
+    def readable_traceback(self, obj: Conflict) -> str:
+        """Where code of this site failed."""
+        return format_html('<pre style="white-space: pre-wrap; margin: 0">{}</pre>', obj.traceback or "–")
 
     @admin.display(description=_("local"))
     def readable_local(self, obj: Conflict) -> str:

@@ -214,6 +214,14 @@ def retry_holds(synced: SyncedModel | None = None, *, everything: bool = False, 
     return counts
 
 
+def retry_records(names: Iterable[tuple[str, str]]) -> int:
+    """Try again these held records, by label and key. Returns how many are held no more."""
+    by_label: dict[str, list[str]] = {}
+    for label, key in names:
+        by_label.setdefault(label, []).append(key)
+    return sum(releasing.retry_records(label, keys, outbox_alias()) for label, keys in by_label.items())
+
+
 def _read(synced: SyncedModel, wires: Iterable[object]) -> _Readable:
     """The newest record of each key, and what cannot be read."""
     found = _Readable()

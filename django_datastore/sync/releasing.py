@@ -8,7 +8,7 @@ the end of a run ──▶ all of these, and records that wait for one another
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from django_datastore import registry
 from django_datastore.exceptions import ModelNotRegistered
@@ -88,6 +88,15 @@ def retry(synced: SyncedModel | None, *, everything: bool, using: str) -> Iterat
             yield outcome
     if wanted:
         yield from circles.close(using)
+
+
+@begun_again
+def retry_records(label: str, keys: Collection[str], using: str) -> int:
+    """Try again these records of one model. Returns how many are held no more."""
+    with write_transaction(using):
+        held = {key: known for key, known in metadata.read(label, keys, using).items() if known.hold}
+        outcome = _again(label, held, using)
+    return len(held.keys() & set(outcome.applied)) if outcome is not None else 0
 
 
 @begun_again

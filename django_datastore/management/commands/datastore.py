@@ -13,9 +13,11 @@ from django.utils import timezone
 from django_datastore import registry
 from django_datastore.datastore import DataStore
 from django_datastore.exceptions import DataStoreError, SyncError
+from django_datastore.introspection import SyncedModel
 from django_datastore.models import Conflict, ModelMetadata, MutationEvent, RecordMetadata
 from django_datastore.storage.transactions import outbox_alias
-from django_datastore.sync import connectivity, engine, listening
+from django_datastore.sync import connectivity, engine, listening, merger, runs
+from django_datastore.sync.merger import Counts
 
 
 class Command(BaseCommand):
@@ -36,6 +38,8 @@ class Command(BaseCommand):
         sync = actions.add_parser("sync", help="ask AppSync for what changed, now, in this process")
         sync.add_argument("models", nargs="*", help="wire names or labels; all registered models by default")
         sync.add_argument("--full", action="store_true", help="a base sync: every record, and rows gone remotely go")
+        sync.add_argument("--retry", action="store_true", help="only try again what is held back; asks AppSync nothing")
+        actions.add_parser("move", help="ENDPOINT is a new address of the same API: go on with what is stored here")
         actions.add_parser("status", help="what runs, what is synced, what waits")
         outbox = actions.add_parser("outbox", help="the mutations that wait, oldest first")
         outbox.add_argument("--limit", type=int, default=50, help="how many to show (50)")
@@ -66,13 +70,28 @@ class Command(BaseCommand):
         DataStore.clear(force=force)
         self.stdout.write("cleared; the next sync is a base sync")
 
-    def _sync(self, *, models: list[str], full: bool, **_: Any) -> None:
+    def _move(self, **_: Any) -> None:
+        count = runs.move_to(engine.current().endpoint)
+        self.stdout.write(f"{count} models now belong to {engine.current().endpoint.host}")
+
+    def _sync(self, *, models: list[str], full: bool, retry: bool, **_: Any) -> None:
         wanted = [registry.get(name) for name in models] or None
+        if retry:
+            self._retry(wanted)
+            return
         done = engine.current().sync(wanted, full=full)
         if done is None:
             raise CommandError("Another process is syncing just now. Try again when it is done.")
         for label, counts in done.items():
             self.stdout.write(f"{label}: {counts.new} new, {counts.updated} updated, {counts.deleted} deleted")
+
+    def _retry(self, wanted: list[SyncedModel] | None) -> None:
+        counts = Counts()
+        for synced in wanted if wanted is not None else [None]:
+            counts.add(merger.retry_holds(synced, everything=True))
+        held = RecordMetadata.objects.using(outbox_alias()).exclude(hold="").count()
+        done = f"{counts.new} new, {counts.updated} updated, {counts.deleted} deleted"
+        self.stdout.write(f"{done}; {held} records are still held back")
 
     def _status(self, **_: Any) -> None:
         using = outbox_alias()

@@ -36,14 +36,15 @@ from django_datastore.exceptions import (
     Unauthorized,
 )
 from django_datastore.introspection import SyncedModel
-from django_datastore.models import Conflict, MutationEvent
+from django_datastore.models import MutationEvent
 from django_datastore.storage import metadata
 from django_datastore.storage.serialization import RemoteRecord
 from django_datastore.storage.transactions import begun_again, outbox_alias, write_transaction
 from django_datastore.sync import backoff, conflict, connectivity, lanes, merger, readback
 from django_datastore.sync.lanes import Park, Retry
+from django_datastore.sync.processors import upkeep
 from django_datastore.sync.processors.pages import strip_unknown
-from django_datastore.sync.spelling import Spelling, renamed
+from django_datastore.sync.spelling import Spelling
 from django_datastore.types import Operation, ProcessName, WireRecord
 
 logger = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ class MutationProcessor:
         found = lanes.claim(owner=self._owner, limit=self._batch_size, lease=self._lease, now=self._clock())
         if not found:
             return 0
-        claimed = [event for event in found if _up_to_date(event)]
+        claimed = [event for event in found if upkeep.is_left_to_send(event)]
         outcomes = _Outcomes()
         offline: SyncError | None = None
         try:
@@ -378,34 +379,6 @@ def _is_readable(synced: SyncedModel, event: MutationEvent, record: object) -> b
         return RemoteRecord.parse(synced, record).key == event.record_key  # type: ignore[arg-type]
     except ValueError:
         return False
-
-
-def _up_to_date(event: MutationEvent) -> bool:
-    """Bring an entry that was captured under another registration up to date. Returns whether anything is left to send.
-
-    A field that is registered no more is reported and given up; the others are sent.
-    """
-    try:
-        synced = registry.get(event.model)
-    except ModelNotRegistered:
-        return True
-    data, gone = renamed(synced, event.data)
-    if data is event.data:
-        return True
-    using = outbox_alias()
-    with write_transaction(using):
-        if not lanes.owned([event]):
-            return False
-        event.data, event.base, event.shape = data, renamed(synced, event.base)[0], synced.shape
-        event.save(using=using, update_fields=["data", "base", "shape"])
-        if gone:
-            names = ", ".join(sorted(gone))
-            reason = f"{synced.name} is registered without {names} now; that part of the edit was not sent."
-            conflict.record(Conflict.Kind.REJECTED, synced, event.record_key, reason=reason, local=gone)
-        is_empty = event.operation == Operation.UPDATE and not data
-        if is_empty:
-            lanes.settle([event])
-    return not is_empty
 
 
 def _tell_processed(answers: Sequence[tuple[SyncedModel, MutationEvent, WireRecord | None]]) -> None:
