@@ -244,10 +244,11 @@ def _decode_uuid(whole: Convert, column: Column) -> Convert:
 
 
 def _decode_decimal(whole: Convert, column: DecimalColumn) -> Convert:
-    step, least, most = _digits(column)
+    step, _, bound = _digits(column)
+    most = float(bound)  # exactly, and not-a-number is below no float
 
     def decode(wire: Any) -> Any:
-        if type(wire) is float and least < wire < most and wire:
+        if type(wire) is float and -most < wire < most and wire:
             exact = _Decimal(repr(wire))
             found = exact.quantize(step)
             if found == exact:

@@ -91,8 +91,9 @@ def _plain_rows(
             try:
                 changes.append(Change(key, _NOTHING, None, columns.row(key, item.record.wire)))
                 continue
-            except (KeyError, ValueError):  # it is not whole, or does not fit: see below
-                pass
+            except Exception as exc:  # it is not whole, or does not fit, whatever a field makes of it: see below
+                if not is_records(exc):
+                    raise
         others[key] = item
     return changes, others
 
