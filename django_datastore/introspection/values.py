@@ -120,6 +120,8 @@ class FieldBinding:
             return None
         if self._kind in (Kind.TEXT, Kind.FILE, Kind.ADDRESS) and not self.schema.is_list:
             return self._from_enum.get(codecs.text_of(wire), wire)
+        if self._kind is Kind.INTEGER and type(wire) is int:
+            return wire  # one that no column holds is above or below all, and equals none
         try:
             found = self._codec.decode(wire)
         except ValueError:

@@ -99,6 +99,7 @@ def test_what_graphql_cannot_say_is_refused(q: Q, said: str) -> None:
         ({"rating": {"ne": None}}, Q(rating__isnull=False)),
         ({"rating": {"ne": 3}}, ~Q(rating=3)),
         ({"rating": {"between": [1, 2]}}, Q(rating__gte=1, rating__lte=2)),
+        ({"rating": {"in": [1, 10**20]}}, Q(rating__in=[1])),  # no row has the other, and no database takes it
         ({"rating": {"in": [1, None]}}, Q(rating__in=[1]) | Q(rating__isnull=True)),
         ({"rating": {"notIn": [1]}}, ~Q(rating__in=[1])),
         ({"title": {"notContains": "x"}}, ~Q(title__contains="x")),
@@ -135,7 +136,6 @@ def nested(depth: int) -> Any:
 @pytest.mark.parametrize(
     ("wire", "said"),
     [
-        ({"rating": {"in": [1, 10**20]}}, "beyond 32 bits"),
         ([], "A filter is an object"),
         ({"and": "x"}, "'and' takes a list of filters"),
         ({"and": ["x"]}, "A filter is an object"),
