@@ -10,7 +10,7 @@ from django.db import transaction
 
 from django_datastore.introspection import SyncedModel
 from django_datastore.storage import bulk, rows
-from django_datastore.storage.refusals import is_records
+from django_datastore.storage.refusals import raise_trouble
 from django_datastore.storage.rows import Values
 from django_datastore.storage.wire_rows import wire_rows
 
@@ -43,8 +43,7 @@ def attempt(synced: SyncedModel, changes: Sequence[Change], using: str, *, check
             if check:
                 rows.check_now(using)
     except Exception as exc:  # whatever a custom field raises is about its value
-        if not is_records(exc):
-            raise
+        raise_trouble(exc)
         return exc
     return None
 

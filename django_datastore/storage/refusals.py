@@ -41,6 +41,13 @@ def is_records(exc: Exception) -> bool:
     return isinstance(exc, IntegrityError | DataError | NotSupportedError)
 
 
+def raise_trouble(exc: Exception) -> None:
+    """Raises what says nothing about the record: `exc`, or what it was raised from."""
+    for found in (exc, exc.__cause__):
+        if isinstance(found, Exception) and not is_records(found):
+            raise found
+
+
 def may_pass(exc: Exception) -> bool:
     """Whether the same writes may succeed at once if they are begun again: a deadlock, a lock, a lost connection."""
     if not isinstance(exc, OperationalError | InterfaceError) or is_records(exc):

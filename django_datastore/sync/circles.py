@@ -16,7 +16,7 @@ from django_datastore import registry
 from django_datastore.introspection import SyncedModel
 from django_datastore.models import RecordMetadata
 from django_datastore.storage import metadata, rows
-from django_datastore.storage.refusals import is_records
+from django_datastore.storage.refusals import raise_trouble
 from django_datastore.storage.serialization import RemoteRecord, referenced_keys
 from django_datastore.storage.transactions import begun_again, write_transaction
 from django_datastore.sync.classifying import Source
@@ -108,8 +108,7 @@ def _store(group: list[_Waiting], using: str) -> list[Outcome]:
             outcomes = [_merge(model, group, together, using) for model in models]
             rows.check_now(using)
     except Exception as exc:
-        if not isinstance(exc, _Incomplete) and not is_records(exc):
-            raise
+        raise_trouble(exc)
         return []
     return outcomes
 

@@ -10,7 +10,7 @@ from django.db import transaction
 from django_datastore.introspection import SyncedModel
 from django_datastore.storage import dependents, rows
 from django_datastore.storage.dependents import Detached, Hindered
-from django_datastore.storage.refusals import is_records, storable
+from django_datastore.storage.refusals import raise_trouble, storable
 from django_datastore.storage.rows import Values
 from django_datastore.types import WireRecord
 
@@ -64,8 +64,7 @@ def _remove_free(synced: SyncedModel, keys: Sequence[str], using: str) -> dict[s
             rows.check_now(using)
         return {}
     except Exception as exc:
-        if not is_records(exc):
-            raise
+        raise_trouble(exc)
         if len(keys) == 1:
             return {keys[0]: storable(f"The database refused to delete it: {exc}")}
     half = len(keys) // 2
@@ -82,8 +81,7 @@ def _remove_busy(synced: SyncedModel, key: str, using: str) -> list[Detached] | 
     except Hindered as exc:
         return storable(exc)
     except Exception as exc:  # a person's receiver may raise anything
-        if not is_records(exc):
-            raise
+        raise_trouble(exc)
         return storable(f"What hangs on it could not be deleted: {exc!r}")
     return detached
 

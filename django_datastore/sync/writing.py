@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from django.core.exceptions import ValidationError
 from django.db import DatabaseError, IntegrityError, OperationalError
 
 from django_datastore.introspection import FieldBinding, SyncedModel
 from django_datastore.models import RecordMetadata
 from django_datastore.storage import rows, swaps
 from django_datastore.storage.attempts import Change, persist
-from django_datastore.storage.refusals import is_records, storable, trace_of
+from django_datastore.storage.refusals import raise_trouble, storable, trace_of
 from django_datastore.storage.rows import Values
 from django_datastore.storage.wire_rows import wire_rows
 from django_datastore.sync import parents
@@ -103,7 +104,8 @@ def _stored(synced: SyncedModel, keys: list[str], using: str) -> dict[str, Value
     try:
         return dict(rows.stored(synced, keys, using))
     except Exception as exc:
-        if not is_records(exc) or isinstance(exc, DatabaseError):
+        raise_trouble(exc)
+        if isinstance(exc, DatabaseError):
             raise
         if len(keys) == 1:
             return {keys[0]: exc}
@@ -121,8 +123,7 @@ def _planned(
             return _edit(synced, item, stored, detached)
         return _new(synced, item, detached)
     except Exception as exc:  # a custom field may raise anything
-        if not is_records(exc):
-            raise
+        raise_trouble(exc)
         return quarantined(item, exc, incomplete=_lacks_required(synced, item))
 
 
@@ -196,9 +197,15 @@ def quarantined(item: Apply, error: Exception, *, incomplete: bool = False) -> H
         item.record,
         Hold.QUARANTINED,
         storable(reason),
-        traceback="" if is_database or isinstance(error, ValueError) else trace_of(error),
+        traceback=trace_of(error) if _is_of_code(error) else "",
         incomplete=incomplete,
     )
+
+
+def _is_of_code(error: Exception) -> bool:
+    """Whether it was raised by code nobody expected it of, so that a person wants to know where."""
+    cause = error.__cause__ if isinstance(error, ValueError) and error.__cause__ is not None else error
+    return not isinstance(cause, DatabaseError | ValueError | ArithmeticError | ValidationError)
 
 
 def _refused(synced: SyncedModel, item: Apply, error: Exception, using: str) -> HoldBack:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -77,7 +77,15 @@ class Limited(Keyed):
 
 
 class Shouting(models.CharField):
-    """A field of a person's own, which does not take every text, and cannot read every one back."""
+    """A field of a person's own, which does not take every text, and fails when it is told to."""
+
+    failures: ClassVar[list[Exception]] = []
+    """What its next writes raise."""
+
+    def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+        if self.failures:
+            raise self.failures.pop()
+        return super().get_db_prep_save(value, connection)
 
     def to_python(self, value: Any) -> Any:
         if value == "whisper":
