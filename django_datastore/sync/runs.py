@@ -61,7 +61,7 @@ def begin(
         same_shape = row.shape == synced.shape
         if row.next_token and not anew and same_filter and same_shape and (row.is_full_sync or not full):
             return row
-        if not same_shape:
+        if row.shape and not same_shape:
             record_metadata.forget_completeness(synced.label, using)
         is_due = row.last_full_sync is None or row.last_full_sync + full_sync_interval / _MS < now.timestamp() * 1000
         row.is_full_sync = full or is_due or not same_filter or not same_shape or row.last_sync is None

@@ -29,8 +29,8 @@ class Moment(enum.Enum):
 
 
 def sends_or_reads_back(subject: Subject) -> bool:
-    """Whether a request is one of the mutation processor's."""
-    return subject.action != "sync"
+    """Whether a request is one of the mutation processor's: a mutation, or a `get` to read back."""
+    return subject.action in ("create", "update", "delete", "get")
 
 
 def hold(appsync: AppSyncForTests, moment: Moment) -> ActiveFault:
