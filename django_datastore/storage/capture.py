@@ -30,6 +30,7 @@ _CAPTURES: tuple[tuple[type, str, Callable[..., Any]], ...] = (
     (models.Model, "save_base", saves.save_base),
     (models.Model, "_save_table", saves.save_table),
     (models.QuerySet, "update", setwise.update),
+    (models.QuerySet, "bulk_update", setwise.bulk_update),
     (models.QuerySet, "bulk_create", setwise.bulk_create),
     (models.QuerySet, "_raw_delete", deletes.raw_delete),
     (DeleteQuery, "delete_batch", deletes.delete_batch),

@@ -45,9 +45,9 @@ def save_base(
         original(instance, raw, force_insert, force_update, using, update_fields)
     except _Refused as refused:
         if connection.in_atomic_block:
+            connection.set_rollback(False)
             if point is not None:
                 transaction.savepoint_rollback(point, using)
-            connection.set_rollback(False)
         raise refused.__cause__ or refused from None
     if point is not None and not connection.needs_rollback:
         transaction.savepoint_commit(point, using)
@@ -139,8 +139,8 @@ def _save(
     """A save that may find its row."""
     values = _values(captured, instance)
     wires, problem = _encoded(captured, values)
+    key = captured.known_key(instance)
     with write_transaction(using, savepoint=problem is not None or _may_surprise(captured, values)):
-        key = captured.known_key(instance)
         before = None if key is None else stored.row(captured, _pk(captured, instance), using)
         condition = None if key is None else conditions.take(captured.label, key)
         if problem is not None:

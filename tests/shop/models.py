@@ -107,15 +107,11 @@ class Kiosk(Place, Licence):
 
 
 class AccountQuerySet(models.QuerySet["Account"]):
-    """Overrides what querysets are made of, as packages do."""
+    """Overrides what writes, as packages do."""
 
     def update(self, **values: object) -> int:
-        """With a field of its own."""
+        """As Django's."""
         return super().update(**values)
-
-    def select_for_update(self, *args: object, **options: object) -> AccountQuerySet:
-        """Not the way to look at what a write touches."""
-        raise AssertionError("a manager's querysets are for those who ask for them")
 
 
 class OpenAccounts(models.Manager.from_queryset(AccountQuerySet)):  # type: ignore[misc]  # made at run time
