@@ -104,9 +104,18 @@ def _enter(touched: Collection[_Gone | _Detached], using: str, *, is_certain: bo
 
 
 def _concerns(model: type[models.Model], using: str) -> bool:
-    if using != outbox_alias():
-        return False
-    return captures.find(model) is not None or bool(_left_to_the_database(model))
+    return using == outbox_alias() and any(captures.find(each) for each in _reached_from(model))
+
+
+def _reached_from(model: type[models.Model]) -> Iterator[type[models.Model]]:
+    """The model, and those whose rows the database may delete or detach with its rows."""
+    todo, seen = [model], set()
+    while todo:
+        model = todo.pop()
+        if model not in seen:
+            seen.add(model)
+            yield model
+            todo.extend(field.model for field in _left_to_the_database(model))
 
 
 def _touched(model: type[models.Model], pks: Collection[Any], using: str) -> Iterator[_Gone | _Detached]:
