@@ -94,7 +94,7 @@ def write(captured: CapturedModel, written: Write, using: str) -> None:
             _join_lanes(captured, [written], using)
         else:
             lane = (captured.label, written.key)
-            pointed_to = references.parents(captured, written.key, written.changed)
+            pointed_to = _pointed_to(captured, written)
             references.refer(event, lane, written.operation, pointed_to, using)
             _tell_enqueued(captured, [(event, written)], using)
     announcer.announce_on_commit(using)
@@ -129,7 +129,7 @@ def _enqueue(captured: CapturedModel, writes: Sequence[Write], using: str) -> No
 
 
 def _refer_all(captured: CapturedModel, writes: Sequence[Write], using: str) -> None:
-    pointing = {each.key: references.parents(captured, each.key, each.changed) for each in writes}
+    pointing = {each.key: _pointed_to(captured, each) for each in writes}
     unknown = references.unacknowledged((lane for lanes in pointing.values() for lane in lanes), using)
     wants_ids = events.outbox_mutation_enqueued.has_listeners(captured.synced.model)
     waiting = {key: [lane for lane in lanes if lane in unknown] for key, lanes in pointing.items()}
@@ -197,9 +197,7 @@ def _decide(
     decision = coalesce(waiting, each.operation, each.changed, each.base, sent_fields=fields)
     if isinstance(decision, Rewrite) and last.operation == decision.operation == Operation.CREATE:
         lane = (captured.label, each.key)
-        if any(
-            references.reaches(parent, lane, using) for parent in references.parents(captured, each.key, each.changed)
-        ):
+        if any(references.reaches(parent, lane, using) for parent in _pointed_to(captured, each)):
             return Append()  # two creates would wait for each other
     return decision
 
@@ -211,10 +209,9 @@ def _rewrite(captured: CapturedModel, last: MutationEvent, decision: Rewrite, ea
         last.state, last.attempts, last.next_attempt_at = State.PENDING, 0, timezone.now()
         last.error_type = last.last_error = ""
     last.save(using=using)
-    pointed_to = references.parents(captured, each.key, each.changed)
-    if decision.operation is Operation.DELETE or pointed_to:
+    if decision.operation is Operation.DELETE or references.are_changed(captured, each.changed):
         references.forget([last.pk], using)
-        pointed_to = references.parents(captured, each.key, decision.data)
+        pointed_to = references.parents(captured, decision.operation, each.key, decision.data)
         references.refer(last.pk, (captured.label, each.key), decision.operation, pointed_to, using)
     return last
 
@@ -230,9 +227,12 @@ def _append(captured: CapturedModel, each: Write, using: str) -> MutationEvent:
         shape=captured.synced.shape,
     )
     event.save(using=using, force_insert=True)
-    pointed_to = references.parents(captured, each.key, each.changed)
-    references.refer(event.pk, (captured.label, each.key), each.operation, pointed_to, using)
+    references.refer(event.pk, (captured.label, each.key), each.operation, _pointed_to(captured, each), using)
     return event
+
+
+def _pointed_to(captured: CapturedModel, each: Write) -> list[references.Lane]:
+    return references.parents(captured, each.operation, each.key, each.changed)
 
 
 # -- what AppSync is known to have -----------------------------------------------------------------------------------

@@ -19,14 +19,25 @@ Lane: TypeAlias = tuple[str, str]
 _CHUNK = 100
 
 
-def parents(captured: CapturedModel, key: str, changed: WireRecord) -> list[Lane]:
-    """The records that these values point to, but for the record itself."""
+def parents(captured: CapturedModel, operation: Operation, key: str, changed: WireRecord) -> list[Lane]:
+    """The records that a mutation with these values points to, but for the record itself.
+
+    A key that is a foreign key points somewhere from its create on.
+    """
+    values = changed
+    if operation == Operation.CREATE and any(column.parent is not None for column in captured.key_columns):
+        values = {**changed, **captured.synced.key_input(key)}
     lanes = [
-        (column.parent.label, column.parent.key_text([changed[column.wire_name]]))
+        (column.parent.label, column.parent.key_text([values[column.wire_name]]))
         for column in captured.foreign_keys
-        if column.parent is not None and changed.get(column.wire_name) is not None
+        if column.parent is not None and values.get(column.wire_name) is not None
     ]
     return [lane for lane in lanes if lane != (captured.label, key)]
+
+
+def are_changed(captured: CapturedModel, changed: WireRecord) -> bool:
+    """Whether these values point to another record than before, or to none."""
+    return any(column.wire_name in changed for column in captured.foreign_keys)
 
 
 def refer(event: int, lane: Lane, operation: Operation, pointed_to: Sequence[Lane], using: str) -> None:
@@ -82,7 +93,8 @@ def unacknowledged(lanes: Iterable[Lane], using: str) -> set[Lane]:
         for start in range(0, len(keys), _CHUNK):
             some = keys[start : start + _CHUNK]
             known = RecordMetadata.objects.using(using).filter(model=label, record_key__in=some, version__isnull=False)
-            found |= {(label, key) for key in set(some) - set(known.values_list("record_key", flat=True))}
+            here = known.exclude(presence=RecordMetadata.Presence.DELETED)
+            found |= {(label, key) for key in set(some) - set(here.values_list("record_key", flat=True))}
     return found
 
 
@@ -94,5 +106,6 @@ def _insert(connection: BaseDatabaseWrapper, count: int) -> str:
     return (
         f"INSERT INTO {table} (event_id, model, record_key) SELECT %s, pair.model, pair.record_key FROM ({pairs}) pair "
         f"WHERE NOT EXISTS (SELECT 1 FROM {metadata} known WHERE known.model = pair.model "
-        "AND known.record_key = pair.record_key AND known.version IS NOT NULL)"
+        "AND known.record_key = pair.record_key AND known.version IS NOT NULL "
+        f"AND known.presence <> '{RecordMetadata.Presence.DELETED.value}')"
     )

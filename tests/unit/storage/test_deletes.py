@@ -73,9 +73,7 @@ QUERIES: dict[str, Callable[[], QuerySet[Comment]]] = {
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
-def test_a_queryset_of_any_kind_tells_what_it_deletes(
-    query: Callable[[], QuerySet[Comment]], mirror: Mirror
-) -> None:
+def test_a_queryset_of_any_kind_tells_what_it_deletes(query: Callable[[], QuerySet[Comment]], mirror: Mirror) -> None:
     make_tree()
     mirror.acknowledge_all()
     expected, before = query().count(), Comment.objects.count()

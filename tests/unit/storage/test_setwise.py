@@ -293,9 +293,7 @@ UPSERTS: dict[str, tuple[list[str], Callable[[Account], Account]]] = {
 
 
 @pytest.mark.parametrize(("fields", "twin"), UPSERTS.values(), ids=UPSERTS)
-def test_an_upsert_tells_the_row_it_met(
-    fields: list[str], twin: Callable[[Account], Account], mirror: Mirror
-) -> None:
+def test_an_upsert_tells_the_row_it_met(fields: list[str], twin: Callable[[Account], Account], mirror: Mirror) -> None:
     old = Account.objects.create(email="a@b.de", branch="n", number=1)
     mirror.acknowledge_all()
     rows = [twin(old), Account(email="other@b.de", branch="n", number=None)]
@@ -320,9 +318,7 @@ def test_an_upsert_of_composite_keys_is_captured(mirror: Mirror) -> None:
     Seat.objects.create(hall="A", number=1)
     mirror.acknowledge_all()
     rows = [Seat(hall="A", number=1, taken_by="me"), Seat(hall="A", number=2, taken_by="you")]
-    Seat.objects.bulk_create(
-        rows, update_conflicts=True, update_fields=["taken_by"], unique_fields=["hall", "number"]
-    )
+    Seat.objects.bulk_create(rows, update_conflicts=True, update_fields=["taken_by"], unique_fields=["hall", "number"])
     mirror.check()
 
 
