@@ -93,8 +93,7 @@ def _plain_rows(
                 changes.append(Change(key, _NOTHING, None, columns.row(key, item.record.wire)))
                 continue
             except Exception as exc:  # it is not whole, or does not fit, whatever a field makes of it: see below
-                if not is_records(exc):
-                    raise
+                raise_trouble(exc)
         others[key] = item
     return changes, others
 
