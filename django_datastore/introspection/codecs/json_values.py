@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import decimal
 import json
-import math
 from typing import Any
 
 from django_datastore.introspection.codecs.base import Codec, Convert, json_name, text_of
-from django_datastore.introspection.codecs.numbers import finite, float_of_decimal
+from django_datastore.introspection.codecs.numbers import finite, float_of_decimal, float_of_spelling
 from django_datastore.introspection.columns import check_unicode, is_json_null
 from django_datastore.introspection.kinds import AnyField
 from django_datastore.schema.scalars import SCALARS
@@ -39,12 +38,7 @@ def _no_json(text: str) -> Any:
     raise ValueError(f"{text} is no JSON")
 
 
-def _finite_number(text: str) -> float:
-    found = float(text)
-    return found if math.isfinite(found) else _no_json(text)
-
-
-_PLAIN_DECODER = json.JSONDecoder(parse_constant=_no_json, parse_float=_finite_number)
+_PLAIN_DECODER = json.JSONDecoder(parse_constant=_no_json, parse_float=float_of_spelling)
 
 
 def json_of(decoder: type[json.JSONDecoder] | None) -> Convert:

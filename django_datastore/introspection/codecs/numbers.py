@@ -10,6 +10,8 @@ from typing import Any
 from django_datastore.introspection.codecs.base import Codec, text_of
 from django_datastore.schema.scalars import SCALARS
 
+_FLOAT_DIGITS = 17
+"""The digits that tell any two doubles apart; some clients write all of them, some the fewest that do."""
 _WHOLE = re.compile(r"-?(?:0|[1-9]\d*)", re.ASCII)
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d{1,4})?", re.ASCII)
 
@@ -59,8 +61,18 @@ def _whole_of_text(wire: Any) -> int:
 
 def _float_of_text(wire: Any) -> float:
     text = text_of(wire)
-    if not _NUMBER.fullmatch(text) or not math.isfinite(found := float(text)):
+    if not _NUMBER.fullmatch(text):
         raise ValueError("it is no number")
+    return float_of_spelling(text)
+
+
+def float_of_spelling(text: str) -> float:
+    """The double a number is spelled for; `ValueError` for more digits than a double gives back."""
+    found = finite(float(text))
+    if len(text) > _FLOAT_DIGITS:
+        exact = decimal.Decimal(text)
+        if len(exact.as_tuple().digits) > _FLOAT_DIGITS and decimal.Decimal(repr(found)) != exact:
+            raise ValueError(f"a floating point number gives back {_FLOAT_DIGITS} digits at most, {found!r}")
     return found
 
 

@@ -187,6 +187,7 @@ def test_value_that_would_be_refused_names_its_field(name: str, type: str | None
         ("address", None, "10.0.0.1/32", "10.0.0.1"),
         ("facts", "[AWSJSON]", ['{"a": 1}', None], [{"a": 1}, None]),
         ("facts", "[String]", [None, "a"], [None, "a"]),
+        ("facts", None, "0.10000000000000001", 0.1),  # how some clients spell a double
         ("body", "AWSJSON", '{"a":1}', '{"a":1}'),
         ("suit", None, "h", Suit.HEARTS),
         ("point", "String", "1;2", Point(1, 2)),
@@ -256,6 +257,8 @@ def test_received_value_is_what_the_column_will_hold(name: str, type: str | None
         ("facts", None, "{"),
         ("facts", None, "NaN"),
         ("facts", None, "1e999"),
+        ("facts", None, '{"a": 1.00000000000000000000001}'),  # the column gives back 1.0
+        ("rate", "String", "0.3333333333333333333333"),
         ("facts", None, "[" * 100_000),
         ("facts", None, {"a": 1}),  # AWSJSON is a text
         ("facts", "[String]", "a"),
