@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 
-from django_datastore.introspection.columns import Column, DecimalColumn, IntegerColumn, TextColumn
+from django_datastore.introspection.columns import Column, DecimalColumn, IntegerColumn, TextColumn, UUIDColumn
 from django_datastore.introspection.kinds import Kind
 
 Convert = Callable[[Any], Any]
@@ -224,6 +224,8 @@ def _decode_moment(whole: Convert, column: Column) -> Convert:
 
 
 def _decode_uuid(whole: Convert, column: Column) -> Convert:
+    if isinstance(column, UUIDColumn) and column.is_choosy:
+        return whole
     new, put, kind, unknown = object.__new__, object.__setattr__, uuid.UUID, uuid.SafeUUID.unknown
 
     def decode(wire: Any) -> Any:

@@ -4,7 +4,7 @@ assigned ─coerce─▶ Python value ─given_back─▶ what the column will g
 received ─────────────────────────take──────▶ what may be stored, or ValueError   (a record made elsewhere)
 """
 
-from django_datastore.introspection.columns.base import Column, check_unicode, is_json_null
+from django_datastore.introspection.columns.base import Column, UUIDColumn, check_unicode, is_json_null
 from django_datastore.introspection.columns.custom import CustomColumn
 from django_datastore.introspection.columns.numbers import DecimalColumn, IntegerColumn
 from django_datastore.introspection.columns.table import column_of
@@ -16,6 +16,7 @@ __all__ = [
     "DecimalColumn",
     "IntegerColumn",
     "TextColumn",
+    "UUIDColumn",
     "check_unicode",
     "column_of",
     "is_json_null",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from django.db import models
@@ -35,6 +36,21 @@ class Column:
     def round(self, value: Any) -> Any:
         """`take` for numbers that came through a Float, which has no exact decimals: the column's digits are enough."""
         return self.take(value)
+
+
+class UUIDColumn(Column):
+    """UUIDs. MariaDB's own type refuses those no version of the standard makes; Amplify's clients make none of them."""
+
+    def take(self, value: uuid.UUID) -> uuid.UUID:
+        """The UUID, if the database has a way to keep it."""
+        if value.int >> 79 & 1 and not value.int >> 63 & 1 and self.is_choosy:
+            raise ValueError("MariaDB's type for UUIDs holds none of this version and variant")
+        return value
+
+    @property
+    def is_choosy(self) -> bool:
+        """Whether the column is of that type."""
+        return self.connection.vendor == "mysql" and self.field.db_type(self.connection) == "uuid"
 
 
 class BinaryColumn(Column):

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_datastore.introspection.columns.base import BinaryColumn, Column, JSONColumn
+from django_datastore.introspection.columns.base import BinaryColumn, Column, JSONColumn, UUIDColumn
 from django_datastore.introspection.columns.custom import CustomColumn, OtherColumn
 from django_datastore.introspection.columns.numbers import DecimalColumn, FloatColumn, IntegerColumn
 from django_datastore.introspection.columns.texts import AddressColumn, FileColumn, TextColumn
@@ -56,6 +56,7 @@ _COLUMNS: dict[Kind, type[Column]] = {
     Kind.DATE: DateColumn,
     Kind.TIME: TimeColumn,
     Kind.DURATION: DurationColumn,
+    Kind.UUID: UUIDColumn,
     Kind.BINARY: BinaryColumn,
     Kind.JSON: JSONColumn,
     Kind.ARRAY: ArrayColumn,

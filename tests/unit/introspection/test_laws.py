@@ -26,6 +26,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=6,
 )
+uuids = st.uuids(version=4)
 moments = st.datetimes(
     datetime.datetime(1000, 1, 1), datetime.datetime(9999, 12, 30), timezones=st.timezones() | st.just(datetime.UTC)
 )
@@ -66,7 +67,7 @@ VALUES: list[tuple[str, str | None, st.SearchStrategy[Any]]] = [
     ("exact", "String", decimals(15 if connection.vendor == "sqlite" else 30, 10)),
     ("whole", "Int", decimals(9, 0)),
     ("flag", None, st.booleans() | st.none() | st.sampled_from([0, 1])),
-    ("token", None, st.uuids() | st.uuids().map(str)),
+    ("token", None, uuids | uuids.map(str)),
     ("moment", None, moments | st.dates(datetime.date(1000, 1, 1), datetime.date(9999, 12, 30))),
     ("moment", "AWSTimestamp", moments.map(lambda value: value.replace(microsecond=0))),
     ("moment", "String", moments),

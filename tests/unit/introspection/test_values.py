@@ -275,6 +275,16 @@ def test_received_value_the_column_could_not_give_back_is_refused(name: str, typ
         column(name, type).decode(wire)
 
 
+@pytest.mark.django_db
+def test_uuid_mariadb_has_no_way_to_keep_is_refused_there() -> None:
+    item, odd = column("token"), "af1f9afa-dadb-80fd-393f-c108d6960457"
+    if connection.vendor == "mysql":
+        with pytest.raises(ValueError, match="MariaDB"):
+            item.decode(odd)
+    else:
+        assert item.decode(odd) == uuid.UUID(odd)
+
+
 def test_null_becomes_null_the_default_or_blank_and_no_key() -> None:
     model = introspected()
     assert model.binding("number").decode(None) is None
