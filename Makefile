@@ -10,13 +10,15 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:
 	@echo "make demo     the whole flow on this machine, in a browser   (ARGS=--check: drive the story, exit 0 or 1)"
 	@echo "make test     the tests, on SQLite and on PostgreSQL         (ARGS='-k outbox -x': passed on to pytest)"
+	@echo "              on MariaDB too, if TEST_MARIADB_URL names one   (mysql://user:password@host:port/name)"
 	@echo "make lint | types | floors | docs | migrations | fuzz | bench | matrix"
 	@echo "make ci       all of the checks and the tests"
 
 demo: $(VENV)/installed-demo
 	$(BIN)/python -m testproject.demo $(ARGS)
 
-test: $(VENV)/installed-test
+# The driver of MariaDB is compiled where it is installed, so that nobody has it without need.
+test: $(VENV)/installed-test $(if $(filter mysql:%,$(TEST_MARIADB_URL) $(TEST_DATABASE_URL)),$(VENV)/installed-mysql)
 	$(BIN)/python .ci/test.py $(ARGS)
 
 lint: $(VENV)/installed-dev

