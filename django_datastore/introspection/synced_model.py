@@ -152,18 +152,9 @@ class SyncedModel:
     # -- keys and records --------------------------------------------------------------------------------------------
 
     @cached_property
-    def encoders(self) -> tuple[tuple[str, str, Callable[[Any], Any]], ...]:
-        """Attribute name, wire name and `FieldBinding.encode` of each column."""
-        return tuple((item.attname, item.wire_name, item.encode) for item in self.bindings)
-
-    @cached_property
     def decoders(self) -> tuple[tuple[str, str, Callable[[Any], Any]], ...]:
         """Wire name, attribute name and `FieldBinding.decode` of each column but generated ones."""
         return tuple((item.wire_name, item.attname, item.decode) for item in self.bindings if not item.is_generated)
-
-    def encode_row(self, row: Mapping[str, Any]) -> WireRecord:
-        """Column values by attribute name as wire record, for those of them that are synced."""
-        return {wire_name: encode(row[attname]) for attname, wire_name, encode in self.encoders if attname in row}
 
     def decode_row(self, record: WireRecord) -> dict[str, Any]:
         """The columns a wire record carries, by attribute name, without generated ones.
@@ -218,8 +209,8 @@ class SyncedModel:
         return {item.wire_name: wire for item, wire in zip(self.key_bindings, json.loads(key), strict=True)}
 
     def to_wire(self, instance: models.Model) -> WireRecord:
-        """An instance as wire record, without metadata; foreign keys as their scalar only."""
-        return {wire_name: encode(getattr(instance, attname)) for attname, wire_name, encode in self.encoders}
+        """An instance as those see it who watch: a wire record without metadata, foreign keys as their scalar only."""
+        return {item.wire_name: item.shown(getattr(instance, item.attname)) for item in self.bindings}
 
     def _key_of_values(self, values: Sequence[Any]) -> str:
         bindings = self.key_bindings

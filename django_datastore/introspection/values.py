@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -113,6 +114,14 @@ class FieldBinding:
         if self._kind in (Kind.TEXT, Kind.FILE, Kind.ADDRESS):
             return self.enum.get(found, found)
         return self._codec.encode(found)
+
+    def shown(self, value: Any) -> Any:
+        """The same for whoever looks at a stored row: what AppSync would refuse is shown as it is stored."""
+        try:
+            return self.encode(value)
+        except ValidationError:
+            text = json.dumps(value, default=str)
+            return text if self.schema.type == "AWSJSON" and not self.schema.is_list else json.loads(text)
 
     def operand_to_python(self, wire: Any) -> Any:
         """The same for a JSON value in a filter."""

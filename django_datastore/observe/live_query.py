@@ -100,7 +100,7 @@ class ObservedChange:
     def body(self) -> str:
         """The change for browsers, made once for all of them."""
         sync, known = registry.get(self.model), self.element.__dict__
-        record = {item.wire_name: item.to_wire(known[item.attname]) for item in sync.bindings if item.attname in known}
+        record = {item.wire_name: item.shown(known[item.attname]) for item in sync.bindings if item.attname in known}
         return protocol.change_body(str(self.op_type), sync.name, record)
 
     def own(self) -> ObservedChange:

@@ -184,7 +184,7 @@ class CapturedModel:
 
     def snapshot(self, columns: Iterable[Column], row: Row) -> WireRecord:
         """The wire record of a stored row."""
-        return {column.wire_name: encoded(column, value) for column, value in zip(columns, row, strict=True)}
+        return {column.wire_name: column.binding.shown(value) for column, value in zip(columns, row, strict=True)}
 
 
 def encoded(column: Column, stored: Any) -> Any:

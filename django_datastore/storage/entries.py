@@ -74,14 +74,19 @@ class Write:
 def muted() -> Iterator[None]:
     """Inside, writes of this task or thread are not sent: watchers see them, the outbox does not.
 
-    The rows then differ from AppSync's records until one of both is written again. For imports of what AppSync has
-    already, and for tests.
+    Nothing is refused for what AppSync would not take. The rows then differ from AppSync's records until one of both is
+    written again. For imports of what AppSync has already, and for tests.
     """
     token = _muted.set(True)
     try:
         yield
     finally:
         _muted.reset(token)
+
+
+def is_muted() -> bool:
+    """Whether what is written now is not sent, so that AppSync need not take it."""
+    return _muted.get()
 
 
 def write(captured: CapturedModel, written: Write, using: str) -> None:

@@ -79,6 +79,8 @@ def save_table(
 
     if captured is None or using != outbox_alias():
         return write()
+    if entries.is_muted():
+        return _save_unsent(captured, instance, write, using)
     is_insert = force_insert or (not raw and not force_update and _is_new(captured, instance))
     save = _insert if is_insert else _save
     try:
@@ -87,6 +89,15 @@ def save_table(
         if connections[using].needs_rollback:
             raise
         raise _Refused from exc
+
+
+def _save_unsent(captured: CapturedModel, instance: Any, write: Callable[[], bool], using: str) -> bool:
+    """A save that only watchers are told of, whatever AppSync would say to its values."""
+    with transaction.atomic(using=using, savepoint=False):
+        updated = write()
+        op_type = OpType.UPDATE if updated else OpType.INSERT
+        entries.write(captured, Write(op_type, captured.synced.key_of(instance)), using)
+    return updated
 
 
 def _is_new(captured: CapturedModel, instance: models.Model) -> bool:

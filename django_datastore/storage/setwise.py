@@ -41,7 +41,7 @@ def update(original: Callable[..., int], queryset: Any, **values: Any) -> int:
     concerned = [each for each in captures.touched_by(queryset.model) if each.named(values)]
     if not concerned or using != outbox_alias() or queryset.query.is_sliced or queryset.query.combinator:
         return original(queryset, **values)
-    for each in concerned:
+    for each in concerned if not entries.is_muted() else ():
         _refuse_constants(each, values)
     with write_transaction(using, savepoint=any(map(is_expression, values.values()))):
         updates = [_Update(each, queryset, values, using) for each in concerned]
@@ -97,6 +97,9 @@ class _Update:
         """Put what changed into outbox and log. `count` rows were updated."""
         if self.moves:
             self._enter_moves()
+        elif entries.is_muted():
+            unsent = (Write(OpType.UPDATE, self.captured.key_of(pk)) for pk in self.before)
+            entries.write_all(self.captured, unsent, self.using)
         else:
             entries.write_all(self.captured, self._updates(self._after(count)), self.using)
 
@@ -216,8 +219,15 @@ def bulk_create(
     conflicts = (ignore_conflicts, update_conflicts, update_fields, unique_fields)
     if captured is None or using != outbox_alias() or not instances:
         return original(queryset, instances, batch_size, *conflicts)
+    has_conflicts = ignore_conflicts or update_conflicts
+    if entries.is_muted() and not has_conflicts:
+        with transaction.atomic(using=using, savepoint=False):
+            made = original(queryset, instances, batch_size, *conflicts)
+            keys = (captured.synced.key_of(each) for each in made)
+            entries.write_all(captured, (Write(OpType.INSERT, key) for key in keys), using)
+        return made
     wires = [_encode(captured, each) for each in instances]
-    if not ignore_conflicts and not update_conflicts:
+    if not has_conflicts:
         with transaction.atomic(using=using, savepoint=any(UNKNOWN in each for each in wires)):
             made = original(queryset, instances, batch_size, *conflicts)
             entries.write_all(captured, _inserts(captured, made, wires, using), using)

@@ -87,7 +87,4 @@ def _remove_busy(synced: SyncedModel, key: str, using: str) -> list[Detached] | 
 
 
 def _snapshot(synced: SyncedModel, row: Values) -> WireRecord:
-    try:
-        return {item.wire_name: item.to_wire(row[item.attname]) for item in synced.bindings}
-    except ValueError:  # a stored value that the field itself does not take
-        return {item.wire_name: item.to_wire(row[item.attname]) for item in synced.key_bindings}
+    return {item.wire_name: item.shown(row[item.attname]) for item in synced.bindings}

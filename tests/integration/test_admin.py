@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -38,9 +37,10 @@ def test_outbox_is_listed_with_reason_and_escaped(admin_client: Client) -> None:
     assert "&quot;title&quot;: &quot;T&quot;" in detail
 
 
-@pytest.mark.skipif(connection.vendor == "postgresql", reason="PostgreSQL's JSON holds no half of a surrogate pair")
 def test_half_of_a_surrogate_pair_is_shown_escaped(admin_client: Client) -> None:
-    event = park(tags=["\ud800"])
+    event = park(title="T")
+    event.data = {"tags": ["\ud800"]}
+    event.save()
     page = admin_client.get(reverse("admin:django_datastore_mutationevent_change", args=[event.pk]))
     assert "\\ud800" in page.content.decode()
 

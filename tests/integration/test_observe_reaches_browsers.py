@@ -22,6 +22,7 @@ from django.test import Client
 
 from django_datastore import consumers, registry, routing
 from django_datastore.models import Change
+from django_datastore.storage.entries import muted
 from testproject.blog.models import Blog, Post
 from tests.shop.models import Supplier
 
@@ -109,12 +110,14 @@ async def test_a_live_query_gets_its_rows_then_what_becomes_of_them() -> None:
 
 @pytest.mark.skipif(connection.vendor == "postgresql", reason="PostgreSQL's JSON holds no half of a surrogate pair")
 async def test_half_of_a_surrogate_pair_reaches_the_browser_and_the_watch_goes_on() -> None:
-    post = await Post.objects.acreate(title="a", tags=["\ud800"], metadata={"\udfff": 1})
+    with muted():  # save() would refuse it, as AppSync does; rows of before registration are not asked
+        post = await Post.objects.acreate(title="a", tags=["\ud800"], metadata={"\udfff": 1})
     async with browser() as page:
         (item,) = (await page.watch("Post"))["items"]
         assert (item["tags"], json.loads(item["metadata"])) == (["\ud800"], {"\udfff": 1})
         post.tags = ["\udfff"]
-        await post.asave()
+        with muted():
+            await post.asave()
         assert (await page.next_of(type="changes"))["upserts"][0]["tags"] == ["\udfff"]
         await Post.objects.acreate(title="b")
         assert (await page.next_of(type="changes"))["upserts"][0]["title"] == "b"

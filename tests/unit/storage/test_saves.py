@@ -533,3 +533,15 @@ def test_hidden_rows_are_captured_by_every_manager(mirror: Mirror) -> None:
     mirror.check()
     plain.all().delete()
     mirror.check()
+
+
+def test_muted_save_takes_what_appsync_would_refuse_and_tells_watchers() -> None:
+    with muted():
+        made = Article.objects.create(name="A", email="no address")
+        made.email = "neither"
+        made.save()
+        Article.objects.filter(pk=made.pk).update(email="nor this")
+        Article.objects.bulk_create([Article(name="B", email="nothing")])
+    assert not MutationEvent.objects.exists()
+    changes = [entry[0] for change in Change.objects.order_by("id") for entry in change.entries]
+    assert changes == ["INSERT", "UPDATE", "UPDATE", "INSERT"]
