@@ -40,7 +40,7 @@ class Pair(Keyed):
     right = models.CharField(max_length=5, null=True)  # noqa: DJ001 - the point
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["left", "right"], name="odd_pair")]
+        constraints = [models.UniqueConstraint(fields=["left", "right"], name="odd_pair_once")]
 
 
 class Team(Keyed):
