@@ -5,6 +5,8 @@ What differs from test to test comes by environment: DATABASE_URL, APPSYNC_ENDPO
 
 from __future__ import annotations
 
+import os
+
 from testproject.settings import *  # noqa: F403
 from testproject.settings import BROKER_DIR, DATASTORE, VAR_DIR
 
@@ -15,6 +17,7 @@ DATASTORE = {
     "LEASE_SECONDS": 2.0,
     "SLICE_SECONDS": 1.0,
     "POLL_SYNC_SECONDS": 3,
+    "SYNC_PAGE_SIZE": int(os.environ.get("SYNC_PAGE_SIZE", "1000")),
 }
 CELERY_BROKER_URL = "files://"  # a queue of its own, even where there is a Redis
 CELERY_BROKER_TRANSPORT_OPTIONS = {
