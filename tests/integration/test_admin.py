@@ -9,9 +9,9 @@ from django.test import Client
 from django.urls import reverse
 
 from django_datastore import registry
-from django_datastore.models import Conflict, ModelMetadata, MutationEvent
+from django_datastore.models import Conflict, ModelMetadata, MutationEvent, RecordMetadata
 from django_datastore.sync import merger
-from testproject.blog.models import Post
+from testproject.blog.models import Comment, Post
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LIST = "admin:django_datastore_mutationevent_changelist"
@@ -85,3 +85,22 @@ def test_other_pages_show_and_cannot_be_edited(admin_client: Client, name: str) 
     ModelMetadata.objects.update(last_sync=1, last_full_sync=1_700_000_000_000)
     assert admin_client.get(reverse(f"admin:django_datastore_{name}_changelist")).status_code == 200
     assert admin_client.get(reverse(f"admin:django_datastore_{name}_add")).status_code == 403
+
+
+def test_held_record_is_listed_with_its_reason_and_tried_again(admin_client: Client) -> None:
+    comment = {**RECORD, "content": "C", "postCommentsId": RECORD["id"]}
+    merger.merge_page(registry.get(Comment), [comment])
+    address = reverse("admin:django_datastore_recordmetadata_changelist")
+    assert "which is not here yet" in admin_client.get(address).content.decode()
+    held = RecordMetadata.objects.get()
+    data = {"action": "retry", "_selected_action": [held.pk]}
+    assert "0 records were stored." in admin_client.post(address, data, follow=True).content.decode()
+    Post.objects.create(pk=RECORD["id"], title="made here")
+    assert "1 record was stored." in admin_client.post(address, data, follow=True).content.decode()
+    assert Comment.objects.get().content == "C"
+
+
+def test_what_code_of_this_site_raised_is_shown_with_its_traceback(admin_client: Client) -> None:
+    conflict = Conflict.objects.create(kind=Conflict.Kind.QUARANTINED, model="blog.post", traceback="in <module>")
+    address = reverse("admin:django_datastore_conflict_change", args=[conflict.pk])
+    assert "in &lt;module&gt;" in admin_client.get(address).content.decode()

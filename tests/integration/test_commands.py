@@ -12,10 +12,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
+from django_datastore import registry
 from django_datastore.appsync_local.server import LocalServer
 from django_datastore.models import MutationEvent
+from django_datastore.sync import merger
 from django_datastore.sync.engine import Engine
-from testproject.blog.models import Post
+from testproject.blog.models import Comment, Post
 
 
 def run(*args: str, **options: Any) -> str:
@@ -122,3 +124,14 @@ def test_without_an_endpoint_the_commands_say_what_to_set(settings: Any) -> None
     for command in (("datastore_drain",), ("datastore_listen",), ("datastore", "sync"), ("datastore", "start")):
         with pytest.raises(CommandError, match=r"DATASTORE\['ENDPOINT'\] is missing"):
             run(*command)
+
+
+def test_sync_retry_tries_again_what_is_held_back(appsync: LocalServer, site: Engine) -> None:
+    key = "00000000-0000-4000-8000-000000000001"
+    stamps = {"_version": 1, "_lastChangedAt": 1}
+    merger.merge_page(registry.get(Comment), [{"id": key, "content": "C", "postCommentsId": key, **stamps}])
+    assert run("datastore", "sync", "--retry") == "0 new, 0 updated, 0 deleted; 1 records are still held back\n"
+    Post.objects.create(pk=key, title="made here")
+    assert (
+        run("datastore", "sync", "Comment", "--retry") == "1 new, 0 updated, 0 deleted; 0 records are still held back\n"
+    )
