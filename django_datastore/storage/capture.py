@@ -20,11 +20,12 @@ from typing import Any
 
 from django.apps.registry import Apps
 from django.db import models
+from django.db.models.deletion import Collector
 from django.db.models.sql import DeleteQuery, UpdateQuery
 
 from django_datastore import registry
 from django_datastore.introspection import SyncedModel
-from django_datastore.storage import captured, deletes, saves, setwise
+from django_datastore.storage import captured, deletes, doomed, saves, setwise
 
 _CAPTURES: tuple[tuple[type, str, Callable[..., Any]], ...] = (
     (models.Model, "save_base", saves.save_base),
@@ -33,6 +34,7 @@ _CAPTURES: tuple[tuple[type, str, Callable[..., Any]], ...] = (
     (models.QuerySet, "bulk_update", setwise.bulk_update),
     (models.QuerySet, "bulk_create", setwise.bulk_create),
     (models.QuerySet, "_raw_delete", deletes.raw_delete),
+    (Collector, "delete", doomed.delete),
     (DeleteQuery, "delete_batch", deletes.delete_batch),
     (UpdateQuery, "update_batch", deletes.update_batch),
 )

@@ -15,7 +15,7 @@ from django.db import models
 from django.db.models import QuerySet
 
 from django_datastore.storage import captured as captures
-from django_datastore.storage import conditions, entries, stored
+from django_datastore.storage import conditions, doomed, entries, stored
 from django_datastore.storage.captured import CapturedModel
 from django_datastore.storage.entries import Write
 from django_datastore.storage.setwise import deleted, differences, touched_rows
@@ -92,9 +92,13 @@ def update_batch(
     if not concerned or using != outbox_alias():
         return original(query, pk_list, values, using)
     with write_transaction(using):
-        before = [_Detached(each, stored.rows(each, pk_list, each.columns, using, lock=True)) for each in concerned]
+        before = [_Detached(each, _rows(each, doomed.staying(each, pk_list, using), using)) for each in concerned]
         original(query, pk_list, values, using)
         _enter(before, using, is_certain=True)
+
+
+def _rows(captured: CapturedModel, pks: Collection[Any], using: str) -> Rows:
+    return stored.rows(captured, pks, captured.columns, using, lock=True)
 
 
 def _enter(touched: Collection[_Gone | _Detached], using: str, *, is_certain: bool) -> None:
@@ -129,7 +133,7 @@ def _touched(model: type[models.Model], pks: Collection[Any], using: str) -> Ite
         if not pks:
             continue
         if (captured := captures.find(model)) is not None:
-            yield _Gone(captured, stored.rows(captured, pks, captured.columns, using, lock=True))
+            yield _Gone(captured, doomed.as_they_were(captured, _rows(captured, pks, using)))
         for field in _left_to_the_database(model):
             child = field.model
             hanging: QuerySet[Any] = QuerySet(child, using=using).filter(stored.pointing_to(field, model, pks, using))

@@ -17,7 +17,7 @@ from django.db.models import Q, QuerySet
 
 from django_datastore.introspection.values import AnyField
 from django_datastore.storage import captured as captures
-from django_datastore.storage import entries, stored
+from django_datastore.storage import doomed, entries, stored
 from django_datastore.storage.captured import UNKNOWN, CapturedModel, Column, Row, is_expression
 from django_datastore.storage.entries import Write
 from django_datastore.storage.stored import Rows
@@ -91,7 +91,8 @@ class _Update:
         self.constants = _constants(named, values)
         self.moves = any(column.is_key for column in named)
         self.columns = captured.columns if self.moves else named
-        self.pks, self.before = _lock(captured, queryset, self.columns, using)
+        self.pks, before = _lock(captured, queryset, self.columns, using)
+        self.before = {pk: before[pk] for pk in doomed.staying(captured, before, using)}
 
     def enter(self, count: int) -> None:
         """Put what changed into outbox and log. `count` rows were updated."""

@@ -18,7 +18,7 @@ from django.db.models.sql import UpdateQuery
 from django.test.utils import CaptureQueriesContext
 
 import django_datastore as datastore
-from django_datastore.models import RecordMetadata
+from django_datastore.models import Change, RecordMetadata
 from testproject.blog.models import Blog, Comment, Post
 from tests.shop.mirror import Mirror, outbox, registered
 from tests.shop.models import Account, Article, Card, Kiosk, Label, Parcel, Place, Remark, Restaurant, Step, Supplier
@@ -115,6 +115,26 @@ def test_a_row_that_no_longer_meets_the_condition_is_not_told_as_deleted(
     Comment.objects.filter(content="c").delete()
     assert outbox() == []
     assert Comment.objects.count() == 6
+
+
+def test_what_goes_is_told_as_it_was_though_it_is_detached_first(mirror: Mirror) -> None:
+    """Who may watch a deleted row is decided by what it pointed to."""
+    supplier = Supplier.objects.create(code="gone", name="gone")
+    article = Article.objects.create(name="goes, too", supplier=supplier)
+    mirror.acknowledge_all()
+    Change.objects.all().delete()
+    collector = Collector(using="default")
+    collector.collect([article])
+    collector.collect([supplier])  # which sets the article's to null, and only then are both deleted
+    collector.delete()
+    mirror.check()
+    told = {
+        op_type: snapshot
+        for change in Change.objects.filter(model="shop.article")
+        for op_type, _, snapshot in change.entries
+    }
+    assert {op_type: snapshot["supplierId"] for op_type, snapshot in told.items()} == {"DELETE": "gone"}
+    assert [operation for operation, *_ in outbox()] == ["delete"] * 2
 
 
 # -- children that stay ------------------------------------------------------------------------------------------------
