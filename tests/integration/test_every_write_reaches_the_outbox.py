@@ -1,4 +1,4 @@
-"""Any sequence of writes, by any way Django has, with rollbacks: what AppSync has and will be told is what the rows say."""
+"""Any sequence of writes, by any way Django has, with rollbacks: rows and outbox tell the same story."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ from tests.shop.models import (
 pytestmark = pytest.mark.django_db(transaction=True)
 
 _CHILDREN_FIRST: list[type[models.Model]] = [
-    Comment, Post, Blog, Card, Account, Seat, Kiosk, Bistro, Restaurant, Place, Licence, Step, Parcel, Article, Supplier,
-    MutationReference, MutationEvent, RecordMetadata, Change,
+    Comment, Post, Blog, Card, Account, Seat, Kiosk, Bistro, Restaurant, Place, Licence, Step, Parcel, Article,
+    Supplier, MutationReference, MutationEvent, RecordMetadata, Change,
 ]  # fmt: skip
 
 _KEYS = [uuid.UUID(int=number) for number in (1, 2, 3)]
@@ -181,7 +181,7 @@ class Site(RuleBasedStateMachine):
         Post.objects.filter(title=title).delete()
         Blog.objects.filter(posts__title=title).delete()
 
-    # -- unique fields, composite keys, keys of text ---------------------------------------------------------------------
+    # -- unique fields, composite keys, keys of text -------------------------------------------------------------------
 
     @rule(picked=st.lists(codes, min_size=1, max_size=3, unique=True), balance=small, by_email=st.booleans())
     def upsert_accounts(self, picked: list[str], balance: int, by_email: bool) -> None:
@@ -213,7 +213,7 @@ class Site(RuleBasedStateMachine):
     def delete_seats(self, hall: str, number: int) -> None:
         Seat.objects.filter(hall=hall, number__gte=number).delete()
 
-    # -- several tables --------------------------------------------------------------------------------------------------
+    # -- several tables ------------------------------------------------------------------------------------------------
 
     @rule(model=st.sampled_from([Place, OpenPlace, Restaurant, Bistro]), key=keys, name=texts)
     def save_place(self, model: type[Place], key: Any, name: str) -> None:
@@ -234,7 +234,7 @@ class Site(RuleBasedStateMachine):
         if (found := model.objects.first()) is not None:
             found.delete(keep_parents=keep)
 
-    # -- children that stay ----------------------------------------------------------------------------------------------
+    # -- children that stay --------------------------------------------------------------------------------------------
 
     @rule(key=keys, role=st.sampled_from(["sender", "payer", "carrier", "owner", "insurer"]), code=codes)
     def send_parcel(self, key: Any, role: str, code: str) -> None:
