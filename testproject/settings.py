@@ -1,4 +1,4 @@
-"""Settings of the test project: embedded defaults, real servers by URL from the environment (house rule)."""
+"""Settings of the test project: embedded defaults, real servers by URL from the environment."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Lanes: the entries of one record, in order. Workers claim due heads, own them for a lease, and settle what they own.
 
 A head is due when its time has come, no earlier entry of its record is left, and no record it points to still waits for
-its create to be acknowledged (house decision 4).
+its create to be acknowledged.
 """
 
 from __future__ import annotations
