@@ -28,8 +28,10 @@ Related: TypeAlias = "Callable[[models.ForeignKey[Any, Any], Any], models.Model 
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _ORDERED = (int, float, decimal.Decimal, datetime.date, datetime.time, datetime.timedelta, uuid.UUID)
 """Values that every database orders as Python does."""
-_PLAIN_TEXT = ("varchar", "text", "char", "inet")
-"""How the types of text columns begin that compare code point by code point."""
+_PLAIN_TEXT = ("varchar", "text", "longtext", "char", "inet")
+"""How the types of text columns begin that compare code point by code point, if no collation says otherwise."""
+_PLAIN_COLLATIONS = {"sqlite": (None,), "postgresql": (None,), "mysql": ("utf8mb4_nopad_bin",)}
+"""The `db_collation` of columns that hold texts for the same only if they are. MariaDB's usual one folds case."""
 
 
 class _Unknown(Exception):
@@ -137,11 +139,11 @@ class _Evaluation:
     def _compares_plainly(self, field: models.Field[Any, Any]) -> bool:
         """Whether texts are the same to the database only if they are."""
         kind = field.db_type(connections[self.alias]) or ""
-        is_plain = self.vendor in ("sqlite", "postgresql") and kind.startswith(_PLAIN_TEXT)
-        return is_plain and not getattr(field, "db_collation", None)
+        collation = getattr(field, "db_collation", None) or None
+        return kind.startswith(_PLAIN_TEXT) and collation in _PLAIN_COLLATIONS.get(self.vendor, ())
 
     def _match_text(self, leaf: Leaf, stored: Any, operand: str) -> bool:
-        if not self._compares_plainly(leaf.field):
+        if self.vendor != "mysql" and not self._compares_plainly(leaf.field):  # MariaDB's is LIKE BINARY
             raise _Unknown
         value = str(stored)
         if self.vendor == "sqlite":  # its LIKE takes ASCII letters of either case as one

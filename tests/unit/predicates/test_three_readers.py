@@ -88,12 +88,19 @@ def posts(db: Any) -> list[Post]:
     return list(Post.objects.all())
 
 
+def assert_told(q: Q, posts: list[Post], expected: set[uuid.UUID], related: evaluate.Related | None = None) -> None:
+    """Memory tells what the ORM does; on MariaDB, whose collation it does not know, or nothing."""
+    for post in posts:
+        told = evaluate.matches(q, post, related=related)
+        assert told is (post.pk in expected) or (told is None and connection.vendor == "mysql")
+
+
 def test_memory_agrees_with_the_orm(posts: list[Post]) -> None:
     @settings(max_examples=400)
     @given(predicates)
     def agree(q: Q) -> None:
         expected = set(Post.objects.filter(q).values_list("pk", flat=True))
-        assert {post.pk for post in posts if evaluate.matches(q, post)} == expected
+        assert_told(q, posts, expected)
 
     agree()
 
@@ -129,8 +136,18 @@ def test_none_among_choices_is_what_the_orm_takes_it_for(q: Q, posts: list[Post]
     expected = set(Post.objects.filter(q).values_list("pk", flat=True))
     read = filters.compile_filter(graphql.to_filter(q, POST))
     assert read is not None
-    assert {post.pk for post in posts if evaluate.matches(q, post)} == expected
+    assert_told(q, posts, expected)
     assert {post.pk for post in posts if read(POST.to_wire(post))} == expected
+
+
+@pytest.mark.parametrize("lookup", ["contains", "startswith"])
+def test_parts_of_texts_are_told_on_every_database(lookup: str, posts: list[Post]) -> None:
+    for part in ["a", "A", "", "%", "_", "\\", "é"]:
+        q = Q(**{f"title__{lookup}": part})
+        expected = set(Post.objects.filter(q).values_list("pk", flat=True))
+        assert {post.pk: evaluate.matches(q, post) for post in posts} == {
+            post.pk: post.pk in expected for post in posts
+        }
 
 
 def test_none_alone_in_a_negation_is_what_the_orm_takes_it_for(posts: list[Post]) -> None:
@@ -145,7 +162,7 @@ def test_none_among_choices_of_a_related_row(posts: list[Post]) -> None:
 
     for q in (~Q(blog__name__in=["1", None]), Q(blog__name__in=["1", None]), ~Q(blog__name__in=[None])):
         expected = set(Post.objects.filter(q).values_list("pk", flat=True))
-        assert {post.pk for post in posts if evaluate.matches(q, post, related=related)} == expected
+        assert_told(q, posts, expected, related=related)
 
 
 def _wire(q: Q) -> Any:

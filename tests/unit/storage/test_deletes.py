@@ -77,9 +77,11 @@ def test_a_queryset_of_any_kind_tells_what_it_deletes(query: Callable[[], QueryS
     make_tree()
     mirror.acknowledge_all()
     expected, before = query().count(), Comment.objects.count()
-    query().delete()
+    count, _ = query().delete()
     mirror.check()
-    assert before - Comment.objects.count() == expected
+    assert before - Comment.objects.count() == count
+    if connection.vendor != "mysql":  # which works an aggregate out anew after each row it has deleted
+        assert count == expected
 
 
 def test_a_delete_of_what_appsync_never_had_is_not_told(mirror: Mirror) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from django_datastore.models import MutationEvent, MutationReference, RecordMetadata
 from testproject.blog.models import Blog, Comment, Post
@@ -82,6 +82,7 @@ def test_two_new_rows_that_point_at_each_other_do_not_both_wait(mirror: Mirror) 
     assert lanes == {("create", f'["{first.pk}"]'), ("update", f'["{second.pk}"]')}
 
 
+@pytest.mark.skipif(connection.vendor == "mysql", reason="MariaDB checks foreign keys with each statement")
 def test_rows_made_together_in_a_circle_do_not_all_wait(mirror: Mirror) -> None:
     one, two, three = (Article(name=name) for name in "abc")
     one.part_of, two.part_of, three.part_of = two, three, one
