@@ -31,14 +31,16 @@ class Checkout:
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join([str(self._directory), str(ROOT)]),
-            "PYTHONSAFEPATH": "1",  # else the directory we are in comes first
             "BENCH_DIR": str(self._directory),
             "BENCH_DATABASE_URL": url,
             "DEMO_DIR": str(self._directory),
             "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
         }
         command = [sys.executable, "-m", "benchmarks.measure", part, *options]
-        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        # Python and Celery both put the working directory before all others.
+        with subprocess.Popen(
+            command, cwd=self._directory, env=environment, stdout=subprocess.PIPE, text=True
+        ) as process:
             for line in process.stdout or ():
                 found = json.loads(line)
                 yield Skipped(**found) if "skipped" in found else Row(**found)

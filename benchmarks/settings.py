@@ -1,14 +1,19 @@
-"""The test project's settings with the benchmarks' own models, on the database named by BENCH_DATABASE_URL."""
+"""The test project's settings with the benchmarks' own models, on the database named by BENCH_DATABASE_URL.
+
+BENCH_DIR is where files go, and where the `django_datastore` is that is measured.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+import django_datastore
 from testproject.settings import *  # noqa: F403
 from testproject.settings import DATABASES, INSTALLED_APPS, database_from_url
 
 DIRECTORY = Path(os.environ["BENCH_DIR"])
+assert Path(django_datastore.__file__).is_relative_to(DIRECTORY), f"{django_datastore.__file__} is not to be measured."
 DEBUG = False
 INSTALLED_APPS = [*(name for name in INSTALLED_APPS if name != "testproject.blog"), "benchmarks"]
 ROOT_URLCONF = "django_datastore.appsync_local.urls"
