@@ -111,8 +111,19 @@ _WAITING = "NOT (waits_for = '')"
 
 
 def models_with_holds(using: str) -> set[str]:
-    """The models of which something is held back."""
-    return {label for _, label in _rows(f"SELECT DISTINCT hold, model FROM {_TABLE} WHERE {_HELD}", using)}
+    """The models of which something is held back.
+
+    From one entry of the index to the next other one: nearly always there is none, and a planner that has no statistics
+    yet would read the whole table for a DISTINCT.
+    """
+    found: set[str] = set()
+    hold = label = ""
+    condition = f"{_HELD} AND hold > '' AND (hold > %s OR (hold = %s AND model > %s))"
+    statement = f"SELECT hold, model FROM {_TABLE} WHERE {condition} ORDER BY hold, model LIMIT 1"
+    while rows := list(_rows(statement, using, hold, hold, label)):
+        ((hold, label),) = rows
+        found.add(label)
+    return found
 
 
 def held(label: str, holds: Iterable[str], using: str) -> dict[str, Known]:

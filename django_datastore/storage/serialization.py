@@ -33,6 +33,8 @@ class RemoteRecord:
     wire: WireRecord
     wire_key: list[Any] | None = None
     """The key as AppSync spells it, where the record key is spelled otherwise."""
+    row: tuple[Any, ...] | None = None
+    """The record as a new row, if that was made beforehand (see `wire_rows`)."""
 
     @classmethod
     def parse(cls, synced: SyncedModel, wire: WireRecord) -> RemoteRecord:

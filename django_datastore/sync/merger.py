@@ -7,7 +7,10 @@ waits for comes or goes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+
+from django.db import transaction
 
 from django_datastore import registry
 from django_datastore.exceptions import AnotherApi
@@ -17,9 +20,11 @@ from django_datastore.storage import metadata
 from django_datastore.storage.announcements import announcer
 from django_datastore.storage.serialization import RemoteRecord
 from django_datastore.storage.transactions import begun_again, outbox_alias, write_transaction
+from django_datastore.storage.wire_rows import wire_rows
 from django_datastore.sync import conflict, lanes, rebase, releasing
 from django_datastore.sync.classifying import Evict, Forget, Revert, Source, is_of_another_api, on_top
 from django_datastore.sync.merging import Merge, Outcome, merging
+from django_datastore.sync.writing import NotNew
 from django_datastore.types import Operation, WireRecord
 
 _SWEEP = 1000
@@ -53,37 +58,92 @@ class Merged:
 
 
 @dataclass(frozen=True, slots=True)
-class _Readable:
+class Readable:
+    """Records of a page, the newest of each key."""
+
     records: dict[str, RemoteRecord] = field(default_factory=dict)
     refused: list[tuple[object, str]] = field(default_factory=list)
     """What is no record that can be stored, with the reason."""
 
 
-@begun_again
+def read(synced: SyncedModel, wires: Iterable[object]) -> Readable:
+    """The newest record of each key, and what cannot be read. Asks no database, so that a thread may do it beside."""
+    found = Readable()
+    for wire in wires:
+        try:
+            record = RemoteRecord.parse(synced, wire)  # type: ignore[arg-type]
+        except ValueError as exc:
+            found.refused.append((wire, str(exc)))
+            continue
+        other = found.records.get(record.key)
+        if other is not None and other.wire_key != record.wire_key and not (other.deleted or record.deleted):
+            found.refused.append((wire, f"a {synced.name} record whose key is the same here as another's"))
+        elif other is None or other.version < record.version:
+            found.records[record.key] = record
+    return found
+
+
+def prepare(synced: SyncedModel, found: Readable, using: str | None = None) -> Readable:
+    """Make new rows of records beforehand, where the fields' values are plain. Asks no database either."""
+    table = wire_rows(synced, using or outbox_alias())
+    if table.is_plain:
+        for record in found.records.values():
+            with suppress(KeyError, ValueError):  # it is looked at again when it is merged
+                record.row = table.row(record.key, record.wire)
+    return found
+
+
 def merge_page(
+    synced: SyncedModel, wires: Sequence[WireRecord], *, source: Source = Source.PAGE, using: str | None = None
+) -> Merged:
+    """Merge records of one model in one transaction. One that does not fit is held back, never the whole page."""
+    return merge_read(synced, read(synced, wires), source=source, using=using)
+
+
+@begun_again
+def merge_read(
     synced: SyncedModel,
-    wires: Sequence[WireRecord],
+    found: Readable,
     *,
     source: Source = Source.PAGE,
     settled_before: int | None = None,
+    is_first: bool = False,
     using: str | None = None,
 ) -> Merged:
-    """Merge records of one model in one transaction. One that does not fit is held back, never the whole page.
+    """`merge_page` for records that were read beforehand.
 
     `settled_before` (server's ms) is for pages of base syncs: what is known of records that nobody has changed since
     must not be newer than the page, or it comes from another API; then nothing is stored, and `AnotherApi` raised.
+    With `is_first` nothing is expected to be known of them, and is only looked for if that turns out to be wrong.
     """
     alias = using or outbox_alias()
-    found = _read(synced, wires)
     with write_transaction(alias):
+        if is_first:
+            try:
+                with transaction.atomic(using=alias):
+                    return _merge(synced, found, source, None, alias, blindly=True)
+            except NotNew:
+                pass
+        return _merge(synced, found, source, settled_before, alias)
+
+
+def _merge(
+    synced: SyncedModel,
+    found: Readable,
+    source: Source,
+    settled_before: int | None,
+    using: str,
+    *,
+    blindly: bool = False,
+) -> Merged:
+    with merging(synced, found.records, using=using, blindly=blindly) as merge:
         for wire, reason in found.refused:
             conflict.record_once(synced, "[]", reason=reason, remote=wire)  # type: ignore[arg-type]
-        with merging(synced, found.records, using=alias) as merge:
-            if settled_before is not None:
-                _require_same_api(merge, found.records, settled_before)
-            for record in found.records.values():
-                merge.take(record, source)
-        releasing.release(merge)
+        if settled_before is not None:
+            _require_same_api(merge, found.records, settled_before)
+        for record in found.records.values():
+            merge.take(record, source)
+    releasing.release(merge)
     outcome = merge.outcome
     orphans = any(item.hold == RecordMetadata.Hold.MISSING_PARENT for item in outcome.held.values())
     return Merged(_counts(outcome), outcome.incomplete, orphans)
@@ -220,23 +280,6 @@ def retry_records(names: Iterable[tuple[str, str]]) -> int:
     for label, key in names:
         by_label.setdefault(label, []).append(key)
     return sum(releasing.retry_records(label, keys, outbox_alias()) for label, keys in by_label.items())
-
-
-def _read(synced: SyncedModel, wires: Iterable[object]) -> _Readable:
-    """The newest record of each key, and what cannot be read."""
-    found = _Readable()
-    for wire in wires:
-        try:
-            record = RemoteRecord.parse(synced, wire)  # type: ignore[arg-type]
-        except ValueError as exc:
-            found.refused.append((wire, str(exc)))
-            continue
-        other = found.records.get(record.key)
-        if other is not None and other.wire_key != record.wire_key and not (other.deleted or record.deleted):
-            found.refused.append((wire, f"a {synced.name} record whose key is the same here as another's"))
-        elif other is None or other.version < record.version:
-            found.records[record.key] = record
-    return found
 
 
 def _require_same_api(merge: Merge, records: dict[str, RemoteRecord], settled_before: int) -> None:

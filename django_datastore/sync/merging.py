@@ -14,6 +14,8 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from django.db import IntegrityError
+
 from django_datastore.introspection import SyncedModel
 from django_datastore.models import MutationEvent, RecordMetadata
 from django_datastore.storage import metadata, rows
@@ -35,7 +37,7 @@ from django_datastore.sync.classifying import (
     decide,
 )
 from django_datastore.sync.removing import Removed
-from django_datastore.sync.writing import Written
+from django_datastore.sync.writing import NotNew, Written
 
 Hold = RecordMetadata.Hold
 Presence = RecordMetadata.Presence
@@ -73,6 +75,7 @@ class Merge:
         here: set[str],
         has_holds: bool,
         together: frozenset[tuple[str, str]],
+        blindly: bool,
     ) -> None:
         self.synced = synced
         self.using = using
@@ -88,6 +91,7 @@ class Merge:
         self.outcome = Outcome()
         """What was done, once the merge is over."""
         self._together = together
+        self._blindly = blindly
         self._decisions: dict[str, Decision] = {}
         self._seen: list[int] = []
 
@@ -108,7 +112,13 @@ class Merge:
         """Write what was decided: rows, what is known of the records, and the log that watchers read."""
         removed = removing.remove(self.synced, [key for key in self._gone() if key in self.here], self.using)
         written = writing.write(
-            self.synced, self._living(), self._reverts(), self.here, self.using, together=self._together
+            self.synced,
+            self._living(),
+            self._reverts(),
+            self.here,
+            self.using,
+            together=self._together,
+            blindly=self._blindly,
         )
         if removed.hindered:  # an edit may have moved what kept a row
             removed = removed.then(removing.remove(self.synced, list(removed.hindered), self.using))
@@ -124,10 +134,18 @@ class Merge:
                 reporting.report_refused(self.synced, item)
         vanished = [key for key in removed.deleted if isinstance(self._decisions[key], Evict)]
         reporting.report_vanished(self.synced, vanished)
-        metadata.write(self.synced.label, states, self.using)
+        self._note(states)
         metadata.mark_seen(self._seen, self.run, self.using)
         reporting.tell(self.synced, written, removed, self.using)
         self.outcome = _outcome(written, removed, held, states)
+
+    def _note(self, states: Mapping[str, Known]) -> None:
+        try:
+            metadata.write(self.synced.label, states, self.using)
+        except IntegrityError as exc:
+            if self._blindly:
+                raise NotNew from exc
+            raise
 
     # -- what was decided, as work -----------------------------------------------------------------------------------
 
@@ -186,12 +204,15 @@ def merging(
     using: str | None = None,
     settled: Collection[int] = (),
     together: frozenset[tuple[str, str]] = frozenset(),
+    blindly: bool = False,
 ) -> Iterator[Merge]:
     """Open a merge of these records, in a transaction; what was decided is written when the block ends.
 
     `settled` are the ids of outbox entries that are over with this merge. `together` are records, by label and key,
-    that will be here when the transaction ends. Models of which something is held back are locked, too: this merge may
-    release it.
+    that will be here when the transaction ends. With `blindly` nothing is looked up: the records are taken for new, and
+    `NotNew` is raised if they are not; nothing of that merge may stay then.
+
+    Models of which something is held back are locked, too: this merge may release it.
     """
     alias = using or outbox_alias()
     with write_transaction(alias):
@@ -201,12 +222,15 @@ def merging(
             synced,
             alias,
             run=models[synced.label].run,
-            here=rows.here(synced, keys, alias, lock=True),  # rows before lanes, as a save does
-            known=metadata.read(synced.label, keys, alias),
+            here=set() if blindly else rows.here(synced, keys, alias, lock=True),  # rows before lanes, as a save does
+            known={} if blindly else metadata.read(synced.label, keys, alias),
             lanes=lanes.of_records(synced.label, keys, alias, without=settled),
             has_holds=bool(holding),
             together=together,
+            blindly=blindly,
         )
+        if blindly and merge.lanes:
+            raise NotNew
         yield merge
         merge.close()
 

@@ -14,7 +14,7 @@ from django.db import DatabaseError, IntegrityError, OperationalError
 from django_datastore.introspection import FieldBinding, SyncedModel
 from django_datastore.models import RecordMetadata
 from django_datastore.storage import rows, swaps
-from django_datastore.storage.attempts import Change, persist
+from django_datastore.storage.attempts import Change, attempt, persist
 from django_datastore.storage.refusals import raise_trouble, storable, trace_of
 from django_datastore.storage.rows import Values
 from django_datastore.storage.wire_rows import wire_rows
@@ -36,6 +36,10 @@ class Written:
     """Records of which a part is unknown, or was not applied."""
 
 
+class NotNew(Exception):
+    """Records that were taken for new are not: the merge has to look first."""
+
+
 def write(
     synced: SyncedModel,
     wanted: Mapping[str, Apply],
@@ -44,11 +48,13 @@ def write(
     using: str,
     *,
     together: frozenset[tuple[str, str]] = frozenset(),
+    blindly: bool = False,
 ) -> Written:
     """Write living records, and fields that are put back.
 
     `here` are the keys that have a row. `together` are records, by label and key, that the caller stores in the same
-    transaction, and whose presence is checked at its end.
+    transaction, and whose presence is checked at its end. With `blindly` nobody looked whether the records are new:
+    `NotNew` is raised if the database refuses anything.
     """
     family = parents.reunite(synced, wanted, using, together=together)
     held = dict(family.orphans)
@@ -69,7 +75,9 @@ def write(
         row = stored.get(key)
         if isinstance(row, dict) and (different := _different(values, row)):
             changes.append(Change(key, different, row))
-    refused = _persist(synced, changes, using, check=not together)
+    if blindly and attempt(synced, changes, using) is not None:
+        raise NotNew
+    refused = {} if blindly else _persist(synced, changes, using, check=not together)
     held |= {key: _refused(synced, wanted[key], error, using) for key, error in refused.items() if key in wanted}
     done = [item for item in changes if item.key not in refused]
     return Written(
@@ -90,7 +98,7 @@ def _plain_rows(
     for key, item in wanted.items():
         if columns.is_plain and key not in here and key not in detached and not item.without:
             try:
-                changes.append(Change(key, _NOTHING, None, columns.row(key, item.record.wire)))
+                changes.append(Change(key, _NOTHING, None, item.record.row or columns.row(key, item.record.wire)))
                 continue
             except Exception as exc:  # it is not whole, or does not fit, whatever a field makes of it: see below
                 raise_trouble(exc)

@@ -188,3 +188,18 @@ def test_sync_that_begins_before_the_last_one_is_another_backends(site: Engine, 
     ModelMetadata.objects.update(last_sync=9_000_000_000_000)
     with pytest.raises(AnotherApi, match="clock"):
         site.sync()
+
+
+def test_first_sync_of_rows_that_were_made_here_and_sent_looks_what_is_known(
+    site: Engine, appsync: AppSyncForTests
+) -> None:
+    appsync.load("Post", [{"title": "theirs"}])
+    post = Post.objects.create(title="mine")
+    site.drain()
+    post.rating = 3
+    post.save()
+    done = site.sync()
+    assert done is not None
+    assert (done["blog.post"].new, done["blog.post"].updated) == (1, 0)
+    assert titles() == ["mine", "theirs"]
+    assert not Conflict.objects.exists()

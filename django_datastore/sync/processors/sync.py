@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,8 +27,8 @@ from django_datastore.storage.keysets import chunks
 from django_datastore.storage.transactions import begun_again, outbox_alias, write_transaction
 from django_datastore.sync import connectivity, expressions, lease, merger, runs
 from django_datastore.sync.lease import Held
-from django_datastore.sync.merger import Counts
-from django_datastore.sync.processors.pages import PageReader, SyncPage
+from django_datastore.sync.merger import Counts, Readable
+from django_datastore.sync.processors.pages import PageReader
 from django_datastore.types import ProcessName
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,16 @@ _MOST_INCOMPLETE = 500
 """How many of them in one run; the others wait for the next."""
 _OVERLAP_MS = 2_000
 """A delta sync looks this far behind the last one: a mutation under way then may have got an older stamp."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A page, ready to be merged."""
+
+    found: Readable
+    next_token: str | None
+    started_at: int | None
+    holes: int
 
 
 class SyncProcessor:
@@ -127,6 +138,7 @@ class SyncProcessor:
     def _sync_model(self, synced: SyncedModel, held: Held, *, full: bool) -> Counts:
         wire_filter = expressions.wire_filter(synced)
         row, page = self._open(synced, wire_filter, full=full)
+        is_first = row.last_sync is None
         counts = Counts()
         with ThreadPoolExecutor(1, "datastore-pages") as ahead:  # the next page comes while this one is written
             while True:
@@ -134,7 +146,7 @@ class SyncProcessor:
                 coming = (
                     ahead.submit(self._fetch, synced, row, wire_filter, page.next_token) if page.next_token else None
                 )
-                counts.add(self._store(synced, row, page))
+                counts.add(self._store(synced, row, page, is_first))
                 if coming is None:
                     break
                 page = coming.result()
@@ -145,7 +157,7 @@ class SyncProcessor:
         _tell(synced, row, counts)
         return counts
 
-    def _open(self, synced: SyncedModel, wire_filter: Any, *, full: bool) -> tuple[ModelMetadata, SyncPage]:
+    def _open(self, synced: SyncedModel, wire_filter: Any, *, full: bool) -> tuple[ModelMetadata, _Page]:
         """The first page. A kept token that AppSync does not take (they age) must not stop us for ever."""
         row = self._begin(synced, wire_filter, full=full)
         try:
@@ -171,18 +183,21 @@ class SyncProcessor:
             anew=anew,
         )
 
-    def _fetch(self, synced: SyncedModel, row: ModelMetadata, wire_filter: Any, token: str) -> SyncPage:
+    def _fetch(self, synced: SyncedModel, row: ModelMetadata, wire_filter: Any, token: str) -> _Page:
+        """The page at `token`, read as far as that goes without a database. Runs in a thread of its own, too."""
         last_sync = 0 if row.is_full_sync else max((row.last_sync or 0) - _OVERLAP_MS, 0)
-        return self._pages.fetch(synced, wire_filter, last_sync=last_sync, token=token)
+        page = self._pages.fetch(synced, wire_filter, last_sync=last_sync, token=token)
+        found = merger.prepare(synced, merger.read(synced, page.items))
+        return _Page(found, page.next_token, page.started_at, page.holes)
 
     @staticmethod
     @begun_again
-    def _store(synced: SyncedModel, row: ModelMetadata, page: SyncPage) -> Counts:
+    def _store(synced: SyncedModel, row: ModelMetadata, page: _Page, is_first: bool) -> Counts:
         """Merge a page, and note in the same transaction where to go on."""
         started_at = page.started_at if row.started_at is None else row.started_at
         with write_transaction(outbox_alias()):
             row.started_at = started_at
-            merged = merger.merge_page(synced, page.items, settled_before=runs.settled_before(row))
+            merged = merger.merge_read(synced, page.found, settled_before=runs.settled_before(row), is_first=is_first)
             row.next_token = page.next_token or ""
             row.holes += page.holes
             runs.save(row, "next_token", "started_at", "holes")
