@@ -18,6 +18,8 @@
 | E021 | fields that cannot travel together |
 | W001 | required field that is not synced |
 | W002 | endpoint without TLS that is not on this machine |
+| W030 | a manager that gives something else than a QuerySet: its writes may escape |
+| W031 | an override of a method that writes, which does not call Django's |
 | W010 | 64-bit integer as `Int`, which has 32 |
 | W011 | moment as `AWSTimestamp`, which holds whole seconds |
 | W012 | text key that may be longer than keys can be |
@@ -41,6 +43,7 @@ from django_datastore.models import MutationEvent
 from django_datastore.predicates import graphql
 from django_datastore.schema import naming
 from django_datastore.schema.scalars import SCALARS
+from django_datastore.storage import uncaptured
 
 
 def register_checks() -> None:
@@ -57,7 +60,7 @@ def check_models(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> li
     for sync in registry.all():
         if labels is not None and sync.model._meta.app_label not in labels:
             continue
-        problems = [*_introspection_problems(sync), *_database_problems(sync)]
+        problems = [*_introspection_problems(sync), *_database_problems(sync), *uncaptured.problems(sync.model)]
         if sync.name in names:
             message = (
                 f"{sync.model._meta.label} and {names[sync.name].model._meta.label} both are {sync.name!r} in the API."

@@ -25,14 +25,14 @@ from django.db.models.sql import DeleteQuery, UpdateQuery
 
 from django_datastore import registry
 from django_datastore.introspection import SyncedModel
-from django_datastore.storage import captured, deletes, doomed, saves, setwise
+from django_datastore.storage import bulk_creates, captured, deletes, doomed, saves, setwise
 
 _CAPTURES: tuple[tuple[type, str, Callable[..., Any]], ...] = (
     (models.Model, "save_base", saves.save_base),
     (models.Model, "_save_table", saves.save_table),
     (models.QuerySet, "update", setwise.update),
     (models.QuerySet, "bulk_update", setwise.bulk_update),
-    (models.QuerySet, "bulk_create", setwise.bulk_create),
+    (models.QuerySet, "bulk_create", bulk_creates.bulk_create),
     (models.QuerySet, "_raw_delete", deletes.raw_delete),
     (Collector, "delete", doomed.delete),
     (DeleteQuery, "delete_batch", deletes.delete_batch),

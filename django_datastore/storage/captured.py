@@ -141,9 +141,8 @@ class CapturedModel:
 
     def everything(self, row: Row | None) -> Difference:
         """All that an update of a row nobody saw before may have changed."""
-        sent = {column.wire_name for column in self.columns if column.is_sent}
-        known = {} if row is None else self.snapshot(self.columns, row)
-        return Difference({name: wire for name, wire in known.items() if name in sent}, {})
+        known = () if row is None else zip(self.columns, row, strict=True)
+        return Difference({column.wire_name: encoded(column, value) for column, value in known if column.is_sent}, {})
 
     def difference(
         self, columns: Sequence[Column], row: Row, stored: Row, wires: Row | None = None

@@ -542,6 +542,10 @@ def test_muted_save_takes_what_appsync_would_refuse_and_tells_watchers() -> None
         made.save()
         Article.objects.filter(pk=made.pk).update(email="nor this")
         Article.objects.bulk_create([Article(name="B", email="nothing")])
+        made.email = "nowhere"
+        Article.objects.bulk_update([made], ["email"])
+        upsert = {"update_conflicts": True, "update_fields": ["email"], "unique_fields": ["id"]}
+        Article.objects.bulk_create([Article(id=made.pk, name="A", email="nobody"), Article(name="C")], **upsert)
     assert not MutationEvent.objects.exists()
     changes = [entry[0] for change in Change.objects.order_by("id") for entry in change.entries]
-    assert changes == ["INSERT", "UPDATE", "UPDATE", "INSERT"]
+    assert changes == ["INSERT", "UPDATE", "UPDATE", "INSERT", "UPDATE", "UPDATE", "INSERT"]
