@@ -134,56 +134,63 @@ def _enqueue(captured: CapturedModel, writes: Sequence[Write], using: str) -> No
 
 
 def _refer_all(captured: CapturedModel, writes: Sequence[Write], using: str) -> None:
-    pointing = {each.key: _pointed_to(captured, each) for each in writes}
-    unknown = references.unacknowledged((lane for lanes in pointing.values() for lane in lanes), using)
-    wants_ids = events.outbox_mutation_enqueued.has_listeners(captured.synced.model)
-    waiting = {key: [lane for lane in lanes if lane in unknown] for key, lanes in pointing.items()}
-    if not wants_ids and not any(waiting.values()):
+    waiting = _unsent_parents(captured, [(each.operation, each.key, each.changed) for each in writes], using)
+    if not waiting and not events.outbox_mutation_enqueued.has_listeners(captured.synced.model):
         return
     ids = entry_statements.last_ids(captured, [each.key for each in writes], using)
     for each in writes:
-        lane = (captured.label, each.key)
-        references.refer(ids[each.key], lane, each.operation, waiting[each.key], using)
+        if each.key in waiting:
+            references.refer(ids[each.key], (captured.label, each.key), each.operation, waiting[each.key], using)
     _tell_enqueued(captured, [(ids[each.key], each) for each in writes], using)
+
+
+def _unsent_parents(
+    captured: CapturedModel, mutations: Iterable[tuple[Operation, str, WireRecord]], using: str
+) -> dict[str, list[references.Lane]]:
+    """By record key, the records that mutations point to and AppSync may not have."""
+    pointing = {key: references.parents(captured, operation, key, data) for operation, key, data in mutations}
+    unknown = references.unacknowledged((lane for lanes in pointing.values() for lane in lanes), using)
+    return {key: found for key, lanes in pointing.items() if (found := [lane for lane in lanes if lane in unknown])}
 
 
 # -- lanes where something waits -------------------------------------------------------------------------------------
 
 
 def _join_lanes(captured: CapturedModel, writes: Sequence[Write], using: str) -> None:
-    """Put writes behind, or into, what waits in their lanes."""
-    keys = [each.key for each in writes]
-    waiting = MutationEvent.objects.using(using).filter(model=captured.label, record_key__in=keys)
-    last = {event.record_key: event for event in waiting.select_for_update().order_by("id")}
-    gone: set[str] | None = None
+    """Put writes, one for each record at most, behind what waits in their lanes, or into it."""
+    last = _last_entries(captured, [each.key for each in writes], using)
+    gone = _gone(
+        captured, [each.key for each in writes if each.op_type is OpType.DELETE and each.key not in last], using
+    )
+    dropped: list[int] = []
+    rewritten: list[tuple[MutationEvent, Write]] = []
+    appended: list[Write] = []
     for each in writes:
-        event = last.get(each.key)
-        if event is None and each.op_type is OpType.DELETE:
-            gone = _gone(captured, keys, using) if gone is None else gone
-            if each.key in gone:
-                continue
-        if (found := _join(captured, event, each, using)) is not None:
-            last[each.key] = found
-        else:
-            last.pop(each.key, None)
+        if each.key in gone:
+            continue
+        match _decide(captured, last.get(each.key), each, using):
+            case Drop():
+                dropped.append(last[each.key].pk)
+            case Rewrite() as decision:
+                rewritten.append((_rewrite(last[each.key], decision), each))
+            case Append():
+                appended.append(each)
+    references.forget(dropped, using)
+    if dropped:
+        MutationEvent.objects.using(using).filter(pk__in=dropped)._raw_delete(using)
+    _enter_rewritten(captured, rewritten, using)
+    entry_statements.insert_all(captured, appended, using)
+    _refer_all(captured, appended, using)
 
 
-def _join(captured: CapturedModel, last: MutationEvent | None, each: Write, using: str) -> MutationEvent | None:
-    """One write. Returns the entry that carries it, if any does."""
-    decision = _decide(captured, last, each, using)
-    match decision, last:
-        case Drop(), MutationEvent():
-            references.forget([last.pk], using)
-            MutationEvent.objects.using(using).filter(pk=last.pk)._raw_delete(using)
-            return None
-        case Keep(), MutationEvent():
-            return last
-        case Rewrite(), MutationEvent():
-            event = _rewrite(captured, last, decision, each, using)
-        case _:
-            event = _append(captured, each, using)
-    _tell_enqueued(captured, [(event.pk, each)], using)
-    return event
+def _last_entries(captured: CapturedModel, keys: Sequence[str], using: str) -> dict[str, MutationEvent]:
+    """The last entry of each lane, locked."""
+    waiting = MutationEvent.objects.using(using).filter(model=captured.label).select_for_update()
+    if len(keys) == 1:
+        found = waiting.filter(record_key=keys[0]).order_by("-id")[:1]
+    else:
+        found = waiting.filter(pk__in=entry_statements.last_ids(captured, keys, using).values()).order_by("id")
+    return {event.record_key: event for event in found}
 
 
 def _decide(
@@ -207,33 +214,28 @@ def _decide(
     return decision
 
 
-def _rewrite(captured: CapturedModel, last: MutationEvent, decision: Rewrite, each: Write, using: str) -> MutationEvent:
-    """Change an entry in place; a parked one gets another try, since what was wrong with it may be mended now."""
+def _rewrite(last: MutationEvent, decision: Rewrite) -> MutationEvent:
+    """Change an entry; a parked one gets another try, since what was wrong with it may be mended now."""
     last.operation, last.data, last.base = decision.operation, decision.data, decision.base
     if last.state == State.PARKED:
         last.state, last.attempts, last.next_attempt_at = State.PENDING, 0, timezone.now()
         last.error_type = last.last_error = ""
-    last.save(using=using)
-    if decision.operation is Operation.DELETE or references.are_changed(captured, each.changed):
-        references.forget([last.pk], using)
-        pointed_to = references.parents(captured, decision.operation, each.key, decision.data)
-        references.refer(last.pk, (captured.label, each.key), decision.operation, pointed_to, using)
     return last
 
 
-def _append(captured: CapturedModel, each: Write, using: str) -> MutationEvent:
-    event = MutationEvent(
-        model=captured.label,
-        record_key=each.key,
-        operation=each.operation,
-        data=each.changed,
-        base=each.base,
-        condition=each.condition,
-        shape=captured.synced.shape,
-    )
-    event.save(using=using, force_insert=True)
-    references.refer(event.pk, (captured.label, each.key), each.operation, _pointed_to(captured, each), using)
-    return event
+def _enter_rewritten(captured: CapturedModel, rewritten: Sequence[tuple[MutationEvent, Write]], using: str) -> None:
+    entry_statements.rewrite_all([event for event, _ in rewritten], using)
+    moved = {
+        event.record_key: event
+        for event, each in rewritten
+        if event.operation == Operation.DELETE or references.are_changed(captured, each.changed)
+    }
+    references.forget([event.pk for event in moved.values()], using)
+    mutations = [(Operation(event.operation), key, event.data) for key, event in moved.items()]
+    for key, lanes in _unsent_parents(captured, mutations, using).items():
+        event = moved[key]
+        references.refer(event.pk, (captured.label, key), Operation(event.operation), lanes, using)
+    _tell_enqueued(captured, [(event.pk, each) for event, each in rewritten], using)
 
 
 def _pointed_to(captured: CapturedModel, each: Write) -> list[references.Lane]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _GIVEN = ("model", "record_key", "operation", "data", "base", "condition", "shape", "next_attempt_at", "created_at")
 """The columns that differ from entry to entry; all others have their defaults."""
+_REWRITTEN = ("operation", "data", "base", "state", "attempts", "next_attempt_at", "error_type", "last_error")
+"""The columns that coalescing changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,27 @@ def insert_all(captured: CapturedModel, writes: Sequence[Write], using: str) -> 
         else:
             rows = [(*_values(captured, each, now), *statements.defaults) for each in writes]
             cursor.executemany(statements.every, rows)
+
+
+def rewrite_all(entries: Sequence[MutationEvent], using: str) -> None:
+    """Store what coalescing made of entries."""
+    if not entries:
+        return
+    connection = connections[using]
+    fields = [item for item in MutationEvent._meta.concrete_fields if item.name in _REWRITTEN]
+    rows = [
+        [*(item.get_db_prep_save(getattr(each, item.attname), connection) for item in fields), each.pk]
+        for each in entries
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(once(using, rewrite_all, _compile_rewrite), rows)
+
+
+def _compile_rewrite(connection: BaseDatabaseWrapper) -> str:
+    quote = connection.ops.quote_name
+    columns = [str(item.column) for item in MutationEvent._meta.concrete_fields if item.name in _REWRITTEN]
+    values = ", ".join(f"{quote(column)} = %s" for column in columns)
+    return f"UPDATE {quote(MutationEvent._meta.db_table)} SET {values} WHERE {quote('id')} = %s"
 
 
 def _as_json(written: Write) -> str:

@@ -61,7 +61,8 @@ def refer(event: int, lane: Lane, operation: Operation, pointed_to: Sequence[Lan
 
 def forget(events: Iterable[int], using: str) -> None:
     """Let these entries wait for nothing."""
-    MutationReference.objects.using(using).filter(event__in=list(events))._raw_delete(using)
+    if pks := list(events):
+        MutationReference.objects.using(using).filter(event__in=pks)._raw_delete(using)
 
 
 def reaches(start: Lane, target: Lane, using: str) -> bool:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import models
+from django.db import connection, models
 
 import django_datastore as datastore
 from django_datastore import registry
-from django_datastore.models import MutationEvent, RecordMetadata
+from django_datastore.models import MutationEvent, MutationReference, RecordMetadata
 from tests.shop.models import Account, Card, Collection, Licence, Parcel, Place, Seat, Step, Tagging
 
 Lane = tuple[str, str]
@@ -64,16 +64,24 @@ class Mirror:
     def acknowledge_all(self) -> None:
         """AppSync takes everything that waits."""
         self.acknowledged = self.told()
-        for model, key in MutationEvent.objects.values_list("model", "record_key"):
-            here = (model, key) in self.acknowledged
-            RecordMetadata.objects.update_or_create(
-                model=model,
-                record_key=key,
-                defaults={
-                    "version": 1,
-                    "presence": RecordMetadata.Presence.HERE if here else RecordMetadata.Presence.DELETED,
-                },
-            )
+        presence = RecordMetadata.Presence
+        lanes = MutationEvent.objects.order_by().values_list("model", "record_key").distinct()
+        targeted = connection.features.supports_update_conflicts_with_target
+        RecordMetadata.objects.bulk_create(
+            [
+                RecordMetadata(
+                    model=model,
+                    record_key=key,
+                    version=1,
+                    presence=presence.HERE if (model, key) in self.acknowledged else presence.DELETED,
+                )
+                for model, key in lanes
+            ],
+            update_conflicts=True,
+            update_fields=["version", "presence"],
+            unique_fields=["model", "record_key"] if targeted else None,
+        )
+        MutationReference.objects.all().delete()
         MutationEvent.objects.all().delete()
 
     def told(self) -> Records:
