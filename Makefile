@@ -4,14 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint types floors docs migrations fuzz bench ci matrix clean
+.PHONY: help demo test lint types floors docs migrations fuzz torture bench ci matrix clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     the whole flow on this machine, in a browser   (ARGS=--check: drive the story, exit 0 or 1)"
 	@echo "make test     the tests, on SQLite and on PostgreSQL         (ARGS='-k outbox -x': passed on to pytest)"
 	@echo "              on MariaDB too, if TEST_MARIADB_URL names one   (mysql://user:password@host:port/name)"
-	@echo "make lint | types | floors | docs | migrations | fuzz | bench | matrix"
+	@echo "make lint | types | floors | docs | migrations | fuzz | torture | bench | matrix"
 	@echo "make ci       all of the checks and the tests"
 
 demo: $(VENV)/installed-demo
@@ -40,6 +40,13 @@ migrations: $(VENV)/installed-test
 # Each kind of malformed request that often, for a nightly run. `make test` has a few hundred in all.
 fuzz: $(VENV)/installed-test
 	FUZZ_CASES=$(or $(CASES),10000) $(BIN)/python -m pytest tests/fuzz --timeout 0 $(ARGS)
+
+# The tests that kill, as often as it takes to believe them. `make test` kills a few times.
+torture: export KILLS := 100
+torture: export SYNC_RECORDS := 50000
+torture: export WORKER_KILLS := 20
+torture: $(VENV)/installed-test
+	$(BIN)/python .ci/test.py tests/integration/test_killed_sync.py tests/integration/test_killed_worker.py --timeout 0 $(ARGS)
 
 bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -30,7 +30,8 @@ from django_datastore.testing import LocalAppSync, LocalAppSyncProcess, connecte
 from testproject.blog.models import Blog, Comment, Post
 from tests.integration.killed_worker_tools import Moment, Worker, hold
 
-KILLS = 20
+KILLS = int(os.environ.get("WORKER_KILLS", "5"))
+"""A multiple of the moments."""
 MUTATIONS = 200
 SETTLING_SECONDS = 0.012
 ANY_SECONDS = 0.15
