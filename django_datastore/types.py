@@ -1,4 +1,4 @@
-"""The small words every room shares: operations, mutators, keys and wire records. Imports nothing of ours."""
+"""The small words every room shares: operations and wire records. Imports nothing of ours."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ VERSION = "0.1.0.dev0"
 
 WireRecord: TypeAlias = dict[str, Any]
 """One record as AppSync sends it: wire names to JSON values, with `_version`, `_lastChangedAt` and `_deleted`."""
-
-KeyValues: TypeAlias = tuple[str, ...]
-"""The wire values of a record's primary key, in key order."""
 
 
 class OpType(StrEnum):
@@ -29,13 +26,6 @@ class Operation(StrEnum):
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
-
-
-class Mutator(StrEnum):
-    """Who wrote to storage: a person (goes to the outbox) or the sync engine (does not)."""
-
-    USER = "user"
-    SYNC = "sync"
 
 
 class AuthMode(StrEnum):

@@ -1,5 +1,6 @@
-"""The local truth: what is written to registered models, and the one message each write sends.
+"""The local truth: what is written to registered models, and what commits with it.
 
-save() · delete() · update() · bulk_create() ─▶ receivers, querysets ─▶ StorageMutation ─▶ outbox, observe
-merger ─▶ rows ─▶ StorageMutation (mutator SYNC) ─▶ observe
+a person's write ─▶ capture ─▶ saves, setwise, bulk_creates, deletes ─▶ the row
+                                                        └─▶ entries ─▶ outbox entry and change log
+a merge (sync)   ─▶ rows, metadata ─▶ the row, what is known of the record, change log
 """
