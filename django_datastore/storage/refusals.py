@@ -18,6 +18,7 @@ _RECORDS_MYSQL_CODES = frozenset({1048, 1062, 1153, 1264, 1265, 1292, 1366, 1406
 _RECORDS_SQLITE_WORDS = ("user-defined function raised", "string or blob too big")
 _LASTING_SQLSTATES = ("25006", "53100", "42")
 _LASTING_WORDS = ("readonly database", "disk is full", "no such table", "no such column", "read only", "read-only")
+_PASSING_SQLITE_WORDS = ("locked", "busy", "interrupted", "unable to open")
 _TIME_LIMIT = "SoftTimeLimitExceeded"
 """Celery's; named here, since only the doors may import Celery."""
 _TRACEBACK_LENGTH = 8_000
@@ -52,6 +53,8 @@ def may_pass(exc: Exception) -> bool:
     """Whether the same writes may succeed at once if they are begun again: a deadlock, a lock, a lost connection."""
     if not isinstance(exc, OperationalError | InterfaceError) or is_records(exc):
         return False
+    if type(exc.__cause__).__module__ == "sqlite3":
+        return any(words in str(exc) for words in _PASSING_SQLITE_WORDS)
     state = _sqlstate(exc) or ""
     return not state.startswith(_LASTING_SQLSTATES) and not any(words in str(exc) for words in _LASTING_WORDS)
 

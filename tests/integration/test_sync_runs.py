@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.db.models import Q
 
 import django_datastore as datastore
@@ -148,6 +149,22 @@ def test_field_that_was_added_to_the_registration_is_filled(site: Engine, appsyn
     assert done is not None
     assert done["blog.post"].updated == 1
     assert not RecordMetadata.objects.get().incomplete
+
+
+def test_model_whose_table_is_not_as_its_code_stops_no_other(site: Engine, appsync: AppSyncForTests) -> None:
+    appsync.load("Blog", [{"name": "B"}])
+    appsync.load("Post", [{"title": "P"}])
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE blog_blog RENAME COLUMN name TO title")  # a migration that was not run
+    try:
+        with pytest.raises(SyncError, match="The database cannot store it"):
+            site.sync()
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE blog_blog RENAME COLUMN title TO name")
+    assert titles() == ["P"]
+    assert ModelMetadata.objects.get(model="blog.blog").last_error
+    assert not RecordMetadata.objects.filter(model="blog.blog").exists(), "nothing is quarantined for it"
 
 
 # -- another API ---------------------------------------------------------------------------------------------------

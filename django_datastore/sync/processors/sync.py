@@ -13,17 +13,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import DatabaseError
 from django.utils import timezone
 
 from django_datastore import events, registry
 from django_datastore.appsync.client import AppSyncClient
 from django_datastore.appsync.documents import Documents
 from django_datastore.conf import Settings
-from django_datastore.exceptions import Offline, SyncError, TransientError, Unauthorized
+from django_datastore.exceptions import BadModel, Offline, SyncError, TransientError, Unauthorized
 from django_datastore.introspection import SyncedModel
 from django_datastore.models import ModelMetadata
 from django_datastore.storage import metadata
 from django_datastore.storage.keysets import chunks
+from django_datastore.storage.refusals import may_pass, storable
 from django_datastore.storage.transactions import begun_again, outbox_alias, write_transaction
 from django_datastore.sync import connectivity, expressions, lease, merger, runs
 from django_datastore.sync.lease import Held
@@ -115,6 +117,11 @@ class SyncProcessor:
             except SyncError as exc:
                 _report(synced, exc)
                 failed.append(exc)
+            except DatabaseError as exc:  # a table or column that is not there, say
+                if may_pass(exc):
+                    raise
+                failed.append(BadModel(storable(f"The database cannot store it: {exc}"), model=synced.name))
+                _report(synced, failed[-1])
         merger.retry_holds()
         if done or not failed or self._answers():
             connectivity.came_online()
