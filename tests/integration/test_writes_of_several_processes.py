@@ -92,6 +92,23 @@ def test_no_row_is_updated_unseen_while_others_insert(query: dict[str, Any]) -> 
     assert Post.objects.count() == 120
 
 
+@pytest.mark.parametrize("query", [{}, {"comments__isnull": True}], ids=["plain", "joined"])
+def test_what_others_change_meanwhile_is_not_held_for_unchanged(query: dict[str, Any]) -> None:
+    mirror = Mirror()
+    posts = Post.objects.bulk_create([Post(title="T", rating=1) for _ in range(150)])
+    mirror.acknowledge_all()
+
+    def turn(value: int) -> Callable[[], None]:
+        def run() -> None:
+            for post in posts:
+                Post.objects.filter(pk=post.pk, **query).update(rating=value)
+
+        return run
+
+    in_processes(turn(1), turn(0), turn(1))
+    mirror.check()
+
+
 def test_a_row_that_escapes_a_delete_is_not_deleted_in_appsync() -> None:
     mirror = Mirror()
     posts = Post.objects.bulk_create([Post(title="T", rating=number % 2) for number in range(80)])

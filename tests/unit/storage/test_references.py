@@ -101,5 +101,8 @@ def test_what_appsync_deleted_is_waited_for_again_when_it_is_made_anew(mirror: M
     supplier.delete()
     mirror.acknowledge_all()
     assert RecordMetadata.objects.get().presence == RecordMetadata.Presence.DELETED
-    Article.objects.create(name="A", supplier=Supplier.objects.create(code="s", name="S"))
+    supplier = Supplier.objects.create(code="s", name="S")
+    Article.objects.create(name="A", supplier=supplier)
+    Article.objects.bulk_create([Article(name="B", supplier=supplier), Article(name="C", supplier=supplier)])
     assert waits() == {("shop.article", "shop.supplier")}
+    assert MutationReference.objects.count() == 3

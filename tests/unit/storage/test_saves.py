@@ -359,6 +359,9 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "bulk_create": lambda: Post.objects.bulk_create([Post(title="ok"), Post(title="T", status="NONSENSE")]),
     "bulk_create of an expression": lambda: Post.objects.bulk_create([Post(title="T", status=Value("NONSENSE"))]),
     "bulk_update": lambda: Post.objects.bulk_update([Post(id=Post.objects.get().pk, status="NONSENSE")], ["status"]),
+    "bulk_update with an expression": lambda: Post.objects.bulk_update(
+        [Post(id=Post.objects.get().pk, status=Lower(Value("NONSENSE")))], ["status"]
+    ),
     "a key": lambda: Supplier.objects.create(code="", name="nobody"),
     "a second table": lambda: Kiosk.objects.create(name="K", number=""),
 }
@@ -548,4 +551,5 @@ def test_muted_save_takes_what_appsync_would_refuse_and_tells_watchers() -> None
         Article.objects.bulk_create([Article(id=made.pk, name="A", email="nobody"), Article(name="C")], **upsert)
     assert not MutationEvent.objects.exists()
     changes = [entry[0] for change in Change.objects.order_by("id") for entry in change.entries]
-    assert changes == ["INSERT", "UPDATE", "UPDATE", "INSERT", "UPDATE", "UPDATE", "INSERT"]
+    assert changes[:5] == ["INSERT", "UPDATE", "UPDATE", "INSERT", "UPDATE"]
+    assert sorted(changes[5:]) == ["INSERT", "UPDATE"]

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import django
 import pytest
 from django.db import NotSupportedError, connection, connections, models, transaction
 from django.db.models import Case, Count, Exists, F, JSONField, OuterRef, Q, QuerySet, Subquery, Value, When
@@ -114,6 +115,14 @@ def _count_of_plain_django(query: Callable[[], QuerySet[Post]]) -> int:
         count = QuerySet.update.__wrapped__(query(), rating=0)  # type: ignore[attr-defined]  # Django's own
         transaction.set_rollback(True)
     return int(count)
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="DISTINCT ON is PostgreSQL's.")
+@pytest.mark.skipif(django.VERSION >= (6, 1), reason="Django 6.1 refuses it.")
+def test_update_of_a_query_distinct_on_fields_is_as_djangos(posts: list[Post], mirror: Mirror) -> None:
+    assert P.order_by("metadata").distinct("metadata").filter(title__lt="d").update(rating=9) == 3
+    assert P.order_by("blog").distinct("blog").update(rating=8) == 6
+    mirror.check()
 
 
 def test_update_in_a_locked_query_is_captured(posts: list[Post], mirror: Mirror) -> None:
