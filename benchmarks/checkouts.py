@@ -45,4 +45,5 @@ class Checkout:
                 found = json.loads(line)
                 yield Skipped(**found) if "skipped" in found else Row(**found)
         if process.returncode:
-            raise SystemExit(f"The measuring of {part} on {url.partition(':')[0]} with {self.source} failed.")
+            how = f"{part} on {url.partition(':')[0]} with {self.source}"
+            raise SystemExit(f"The measuring of {how} failed with exit code {process.returncode}.")
