@@ -56,7 +56,7 @@ class JSONText(_TextField):
     """A JSON value as ASCII text.
 
     Databases' own JSON types refuse NUL and half an emoji, and respell numbers; text takes whatever AppSync sent and
-    gives it back as it was. Nobody queries inside these values.
+    gives it back as it was. Nobody queries inside these values, but for keys, which columns hold as they are.
     """
 
     if TYPE_CHECKING:  # what django-stubs reads to know the attribute's type

@@ -78,6 +78,8 @@ class MutationEvent(RecordReference):
     """The same fields as they were before the change, for three-way merging."""
     condition = JSONText(_("condition"), null=True, blank=True)
     """The GraphQL condition that AppSync checks, or null."""
+    waits_for = JSONText(_("waits for"), default=list)
+    """The records its foreign keys point to, as `[model, record_key]`: it is sent once none of their creates waits."""
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.PENDING)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     next_attempt_at = models.DateTimeField(_("next attempt at"), default=timezone.now)
@@ -105,15 +107,6 @@ class MutationEvent(RecordReference):
 
     def __str__(self) -> str:
         return f"{self.operation} {self.model} {self.record_key}"
-
-
-class MutationReference(RecordReference):
-    """A record that a mutation event's foreign keys point to: the event waits for that record's create."""
-
-    event = models.ForeignKey(MutationEvent, models.CASCADE, related_name="references")
-
-    class Meta:
-        indexes: ClassVar = [models.Index(fields=["model", "record_key"], name="datastore_reference_record")]
 
 
 class ModelMetadata(models.Model):

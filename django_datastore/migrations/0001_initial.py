@@ -96,6 +96,7 @@ class Migration(migrations.Migration):
                 ('data', django_datastore.fields.JSONText(default=dict, verbose_name='data')),
                 ('base', django_datastore.fields.JSONText(default=dict, verbose_name='base')),
                 ('condition', django_datastore.fields.JSONText(blank=True, null=True, verbose_name='condition')),
+                ('waits_for', django_datastore.fields.JSONText(default=list, verbose_name='waits for')),
                 ('state', models.CharField(choices=[('PENDING', 'pending'), ('IN_FLIGHT', 'in flight'), ('PARKED', 'parked')], default='PENDING', max_length=10, verbose_name='state')),
                 ('attempts', models.PositiveIntegerField(default=0, verbose_name='attempts')),
                 ('next_attempt_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='next attempt at')),
@@ -136,18 +137,6 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'record metadata',
                 'indexes': [django_datastore.indexes.PartialIndex(fields=['hold', 'model'], name='datastore_metadata_hold', only=models.Q(('hold', ''), _negated=True)), django_datastore.indexes.PartialIndex(fields=['waits_for'], name='datastore_metadata_waits_for', only=models.Q(('waits_for', ''), _negated=True)), django_datastore.indexes.PartialIndex(fields=['incomplete', 'model'], name='datastore_metadata_incomplete', only=models.Q(('incomplete', True)))],
                 'constraints': [models.UniqueConstraint(fields=('model', 'record_key'), name='datastore_metadata_record')],
-            },
-        ),
-        migrations.CreateModel(
-            name='MutationReference',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('model', django_datastore.fields.KeyText(max_length=120, verbose_name='model')),
-                ('record_key', django_datastore.fields.KeyText(max_length=2200, mysql_length=600, verbose_name='record key')),
-                ('event', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='references', to='django_datastore.mutationevent')),
-            ],
-            options={
-                'indexes': [models.Index(fields=['model', 'record_key'], name='datastore_reference_record')],
             },
         ),
     ]

@@ -94,6 +94,16 @@ class CapturedModel:
         return tuple(column for column in self.columns if column.parent is not None)
 
     @cached_property
+    def has_pointing_key(self) -> bool:
+        """Whether a part of the key is a foreign key to a registered model."""
+        return any(column.parent is not None for column in self.key_columns)
+
+    @cached_property
+    def is_circular(self) -> bool:
+        """Whether foreign keys lead from this model back to it, so that records may wait for each other."""
+        return self.label in _labels_above(self.synced)
+
+    @cached_property
     def may_surprise(self) -> bool:
         """Whether saving gives some field a value that is not one of Django's time stamps."""
         return any(
@@ -238,6 +248,18 @@ def touched_by(model: type[models.Model]) -> tuple[CapturedModel, ...]:
 def is_expression(value: Any) -> bool:
     """Whether only the database knows what this will be (`F("rating") + 1`, a database default)."""
     return hasattr(value, "resolve_expression")
+
+
+def _labels_above(synced: SyncedModel) -> set[str]:
+    """The models that foreign keys lead to from this one, directly or not."""
+    found: set[str] = set()
+    todo = [target for _, target in synced.foreign_keys]
+    while todo:
+        target = todo.pop()
+        if target.label not in found:
+            found.add(target.label)
+            todo.extend(above for _, above in target.foreign_keys)
+    return found
 
 
 def _column(

@@ -65,6 +65,11 @@ class Write:
         return bool(self.changed) or self.op_type is not OpType.UPDATE
 
     @property
+    def mutation(self) -> references.Mutation:
+        """The write as the outbox sees it."""
+        return (self.operation, self.key, self.changed)
+
+    @property
     def change(self) -> change_log.Entry:
         """The write as watchers see it."""
         return (self.op_type, self.key, self.snapshot)
@@ -94,13 +99,11 @@ def write(captured: CapturedModel, written: Write, using: str) -> None:
     if _muted.get() or not written.is_sent:
         change_log.append(captured.label, [written.change], using)
     else:
-        event = entry_statements.insert_first(captured, written, using)
+        (waits_for,) = references.waited_for(captured, [written.mutation], using)
+        event = entry_statements.insert_first(captured, written, waits_for, using)
         if event is None:
             _join_lanes(captured, [written], using)
         else:
-            lane = (captured.label, written.key)
-            pointed_to = _pointed_to(captured, written)
-            references.refer(event, lane, written.operation, pointed_to, using)
             _tell_enqueued(captured, [(event, written)], using)
     announcer.announce_on_commit(using)
 
@@ -127,30 +130,19 @@ def _enqueue(captured: CapturedModel, writes: Sequence[Write], using: str) -> No
     first = [each for each in writes if each.key not in taken]
     gone = _gone(captured, [each.key for each in first if each.op_type is OpType.DELETE], using)
     first = [each for each in first if each.op_type is not OpType.DELETE or each.key not in gone]
-    entry_statements.insert_all(captured, first, using)
-    _refer_all(captured, first, using)
+    _append(captured, first, using)
     if behind:
         _join_lanes(captured, behind, using)
 
 
-def _refer_all(captured: CapturedModel, writes: Sequence[Write], using: str) -> None:
-    waiting = _unsent_parents(captured, [(each.operation, each.key, each.changed) for each in writes], using)
-    if not waiting and not events.outbox_mutation_enqueued.has_listeners(captured.synced.model):
+def _append(captured: CapturedModel, writes: Sequence[Write], using: str) -> None:
+    if not writes:
         return
-    ids = entry_statements.last_ids(captured, [each.key for each in writes], using)
-    for each in writes:
-        if each.key in waiting:
-            references.refer(ids[each.key], (captured.label, each.key), each.operation, waiting[each.key], using)
-    _tell_enqueued(captured, [(ids[each.key], each) for each in writes], using)
-
-
-def _unsent_parents(
-    captured: CapturedModel, mutations: Iterable[tuple[Operation, str, WireRecord]], using: str
-) -> dict[str, list[references.Lane]]:
-    """By record key, the records that mutations point to and AppSync may not have."""
-    pointing = {key: references.parents(captured, operation, key, data) for operation, key, data in mutations}
-    unknown = references.unacknowledged((lane for lanes in pointing.values() for lane in lanes), using)
-    return {key: found for key, lanes in pointing.items() if (found := [lane for lane in lanes if lane in unknown])}
+    waits_for = references.waited_for(captured, [each.mutation for each in writes], using)
+    entry_statements.insert_all(captured, writes, waits_for, using)
+    if events.outbox_mutation_enqueued.has_listeners(captured.synced.model):
+        ids = entry_statements.last_ids(captured, [each.key for each in writes], using)
+        _tell_enqueued(captured, [(ids[each.key], each) for each in writes], using)
 
 
 # -- lanes where something waits -------------------------------------------------------------------------------------
@@ -175,12 +167,10 @@ def _join_lanes(captured: CapturedModel, writes: Sequence[Write], using: str) ->
                 rewritten.append((_rewrite(last[each.key], decision), each))
             case Append():
                 appended.append(each)
-    references.forget(dropped, using)
     if dropped:
         MutationEvent.objects.using(using).filter(pk__in=dropped)._raw_delete(using)
     _enter_rewritten(captured, rewritten, using)
-    entry_statements.insert_all(captured, appended, using)
-    _refer_all(captured, appended, using)
+    _append(captured, appended, using)
 
 
 def _last_entries(captured: CapturedModel, keys: Sequence[str], using: str) -> dict[str, MutationEvent]:
@@ -208,8 +198,8 @@ def _decide(
     fields = (column.wire_name for column in captured.columns if column.is_sent)
     decision = coalesce(waiting, each.operation, each.changed, each.base, sent_fields=fields)
     if isinstance(decision, Rewrite) and last.operation == decision.operation == Operation.CREATE:
-        lane = (captured.label, each.key)
-        if any(references.reaches(parent, lane, using) for parent in _pointed_to(captured, each)):
+        pointed_to = references.pointed_to(captured, *each.mutation)
+        if references.would_circle(captured, each.key, pointed_to, using):
             return Append()  # two creates would wait for each other
     return decision
 
@@ -224,22 +214,16 @@ def _rewrite(last: MutationEvent, decision: Rewrite) -> MutationEvent:
 
 
 def _enter_rewritten(captured: CapturedModel, rewritten: Sequence[tuple[MutationEvent, Write]], using: str) -> None:
-    entry_statements.rewrite_all([event for event, _ in rewritten], using)
-    moved = {
-        event.record_key: event
+    moved = [
+        event
         for event, each in rewritten
         if event.operation == Operation.DELETE or references.are_changed(captured, each.changed)
-    }
-    references.forget([event.pk for event in moved.values()], using)
-    mutations = [(Operation(event.operation), key, event.data) for key, event in moved.items()]
-    for key, lanes in _unsent_parents(captured, mutations, using).items():
-        event = moved[key]
-        references.refer(event.pk, (captured.label, key), Operation(event.operation), lanes, using)
+    ]
+    mutations = [(Operation(event.operation), event.record_key, event.data) for event in moved]
+    for event, waits_for in zip(moved, references.waited_for(captured, mutations, using), strict=True):
+        event.waits_for = waits_for
+    entry_statements.rewrite_all([event for event, _ in rewritten], using)
     _tell_enqueued(captured, [(event.pk, each) for event, each in rewritten], using)
-
-
-def _pointed_to(captured: CapturedModel, each: Write) -> list[references.Lane]:
-    return references.parents(captured, each.operation, each.key, each.changed)
 
 
 # -- what AppSync is known to have -----------------------------------------------------------------------------------

@@ -20,10 +20,17 @@ from django_datastore.types import OpType
 
 if TYPE_CHECKING:
     from django_datastore.storage.entries import Write
+    from django_datastore.storage.references import Lane
 
-_GIVEN = ("model", "record_key", "operation", "data", "base", "condition", "shape", "next_attempt_at", "created_at")
+_GIVEN = (
+    *("model", "record_key", "operation", "data", "base", "condition", "waits_for"),
+    *("shape", "next_attempt_at", "created_at"),
+)
 """The columns that differ from entry to entry; all others have their defaults."""
-_REWRITTEN = ("operation", "data", "base", "state", "attempts", "next_attempt_at", "error_type", "last_error")
+_REWRITTEN = (
+    *("operation", "data", "base", "waits_for"),
+    *("state", "attempts", "next_attempt_at", "error_type", "last_error"),
+)
 """The columns that coalescing changes."""
 
 
@@ -43,14 +50,14 @@ class _Statements:
     """Whether `first` and `first_delete` write the change, too, and return the entry's id."""
 
 
-def insert_first(captured: CapturedModel, written: Write, using: str) -> int | None:
+def insert_first(captured: CapturedModel, written: Write, waits_for: Sequence[Lane], using: str) -> int | None:
     """Insert entry and change of a write; no entry, and None, where something waits or AppSync knows."""
     statements = once(using, insert_first, _compile)
     connection = connections[using]
     is_delete = written.op_type is OpType.DELETE
     now = connection.ops.adapt_datetimefield_value(timezone.now())
-    lane = (captured.label, written.key)
-    parameters = [*_values(captured, written, now), *statements.defaults, *lane, *(lane if is_delete else ())]
+    lane = (captured.label, written.key) * (2 if is_delete else 1)
+    parameters = [*_values(captured, written, waits_for, now), *statements.defaults, *lane]
     change = (captured.label, change_log.one(*written.change), now)
     statement = statements.first_delete if is_delete else statements.first
     with connection.cursor() as cursor:
@@ -64,7 +71,9 @@ def insert_first(captured: CapturedModel, written: Write, using: str) -> int | N
     return event
 
 
-def insert_all(captured: CapturedModel, writes: Sequence[Write], using: str) -> None:
+def insert_all(
+    captured: CapturedModel, writes: Sequence[Write], waits_for: Sequence[Sequence[Lane]], using: str
+) -> None:
     """Insert the entries of lanes that are known to be empty, and locked by their rows."""
     if not writes:
         return
@@ -73,11 +82,14 @@ def insert_all(captured: CapturedModel, writes: Sequence[Write], using: str) -> 
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            entries = f"[{','.join(map(_as_json, writes))}]"
+            entries = f"[{','.join(map(_as_json, writes, waits_for))}]"
             values = (captured.label, captured.synced.shape, now, now, *statements.defaults, entries)
             cursor.execute(statements.every, values)
         else:
-            rows = [(*_values(captured, each, now), *statements.defaults) for each in writes]
+            rows = [
+                (*_values(captured, each, lanes, now), *statements.defaults)
+                for each, lanes in zip(writes, waits_for, strict=True)
+            ]
             cursor.executemany(statements.every, rows)
 
 
@@ -102,13 +114,13 @@ def _compile_rewrite(connection: BaseDatabaseWrapper) -> str:
     return f"UPDATE {quote(MutationEvent._meta.db_table)} SET {values} WHERE {quote('id')} = %s"
 
 
-def _as_json(written: Write) -> str:
+def _as_json(written: Write, waits_for: Sequence[Lane]) -> str:
     """A write as the record that PostgreSQL reads: one parameter is cheaper there than many."""
     base = to_json(written.base) if written.base else "{}"
     condition = "null" if written.condition is None else to_json(written.condition)
     return (
         f'{{"key":{to_json(written.key)},"operation":"{written.operation}","data":{to_json(written.changed)},'
-        f'"base":{base},"condition":{condition}}}'
+        f'"base":{base},"condition":{condition},"waits_for":{to_json(waits_for) if waits_for else "[]"}}}'
     )
 
 
@@ -134,7 +146,7 @@ def last_ids(captured: CapturedModel, keys: Sequence[str], using: str) -> dict[s
     return dict(waiting.values_list("record_key").annotate(Max("id")))
 
 
-def _values(captured: CapturedModel, written: Write, now: Any) -> tuple[Any, ...]:
+def _values(captured: CapturedModel, written: Write, waits_for: Sequence[Lane], now: Any) -> tuple[Any, ...]:
     condition = None if written.condition is None else to_json(written.condition)
     return (
         captured.label,
@@ -143,6 +155,7 @@ def _values(captured: CapturedModel, written: Write, now: Any) -> tuple[Any, ...
         to_json(written.changed),
         to_json(written.base) if written.base else "{}",
         condition,
+        to_json(waits_for) if waits_for else "[]",
         captured.synced.shape,
         now,
         now,
@@ -183,8 +196,8 @@ def _every(connection: BaseDatabaseWrapper, outbox: str, columns: str, others: i
         return f"INSERT INTO {outbox} ({columns}) VALUES ({', '.join(['%s'] * len(_GIVEN))}{defaults})"
     return (
         f"INSERT INTO {outbox} ({columns}) SELECT %s, entry.key, entry.operation, entry.data::text, entry.base::text, "
-        f"entry.condition::text, %s, %s, %s{defaults} FROM json_to_recordset(%s::json) "
-        "AS entry(key text, operation text, data json, base json, condition json)"
+        f"entry.condition::text, entry.waits_for::text, %s, %s, %s{defaults} FROM json_to_recordset(%s::json) "
+        "AS entry(key text, operation text, data json, base json, condition json, waits_for json)"
     )
 
 

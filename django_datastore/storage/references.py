@@ -1,31 +1,38 @@
-"""Which creates an entry waits for: those of the records its foreign keys point to, and AppSync may not have yet."""
+"""Which creates an entry waits for: those of the records its foreign keys point to, while they are in the outbox.
+
+An entry carries the list, as pairs of label and record key; whoever claims asks what of it is left to be created.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
-from django.db import connections
+from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import F, Func
 
-from django_datastore.models import MutationReference, RecordMetadata
+from django_datastore.fields import to_json
+from django_datastore.models import MutationEvent
 from django_datastore.storage.captured import CapturedModel
 from django_datastore.storage.compiled import once
 from django_datastore.types import Operation, WireRecord
 
 Lane: TypeAlias = tuple[str, str]
 """Label and record key of a record."""
+Mutation: TypeAlias = tuple[Operation, str, WireRecord]
+"""Operation, record key and data of an entry."""
 
-_CHUNK = 100
 
-
-def parents(captured: CapturedModel, operation: Operation, key: str, changed: WireRecord) -> list[Lane]:
+def pointed_to(captured: CapturedModel, operation: Operation, key: str, changed: WireRecord) -> list[Lane]:
     """The records that a mutation with these values points to, but for the record itself.
 
     A key that is a foreign key points somewhere from its create on.
     """
     values = changed
-    if operation == Operation.CREATE and any(column.parent is not None for column in captured.key_columns):
+    if operation == Operation.CREATE and captured.has_pointing_key:
         values = {**changed, **captured.synced.key_input(key)}
     lanes = [
         (column.parent.label, column.parent.key_text([values[column.wire_name]]))
@@ -40,73 +47,128 @@ def are_changed(captured: CapturedModel, changed: WireRecord) -> bool:
     return any(column.wire_name in changed for column in captured.foreign_keys)
 
 
-def refer(event: int, lane: Lane, operation: Operation, pointed_to: Sequence[Lane], using: str) -> None:
-    """Let an entry wait for the creates of these records. One AppSync has acknowledged needs no waiting for.
+def waited_for(captured: CapturedModel, mutations: Sequence[Mutation], using: str) -> list[list[Lane]]:
+    """For each of the mutations, which enter the outbox in this order, the records whose creates come first.
 
     A create does not wait for one that waits, directly or not, for itself: its pointer is taken as it is.
     """
-    if not pointed_to:
-        return
-    statement = once(using, (refer, len(pointed_to)), lambda connection: _insert(connection, len(pointed_to)))
-    with connections[using].cursor() as cursor:
-        cursor.execute(statement, [event, *(text for pair in pointed_to for text in pair)])
-        if not cursor.rowcount or operation != Operation.CREATE:
-            return
-    for parent in pointed_to:
-        if reaches(parent, lane, using):
-            label, key = parent
-            waiting = MutationReference.objects.using(using).filter(event=event, model=label, record_key=key)
-            waiting._raw_delete(using)
+    found = [pointed_to(captured, *mutation) for mutation in mutations]
+    if not captured.is_circular:
+        return found
+    above = _creates_above((lane for lanes in found for lane in lanes), using)
+    heads = {lane for lanes in above.values() for lane in lanes}
+    kept: list[list[Lane]] = []
+    for (operation, key, _), lanes in zip(mutations, found, strict=True):
+        lane = (captured.label, key)
+        if operation == Operation.CREATE:
+            if lane in heads:
+                lanes = [parent for parent in lanes if not _leads_to(above, parent, lane)]
+            above[lane] = set(lanes)
+            heads.update(lanes)
+        kept.append(lanes)
+    return kept
 
 
-def forget(events: Iterable[int], using: str) -> None:
-    """Let these entries wait for nothing."""
-    if pks := list(events):
-        MutationReference.objects.using(using).filter(event__in=pks)._raw_delete(using)
-
-
-def reaches(start: Lane, target: Lane, using: str) -> bool:
-    """Whether the create of a record waits, directly or not, for the create of `target`."""
-    waiting = MutationReference.objects.using(using)
-    if not waiting.filter(model=target[0], record_key=target[1]).exists():
+def would_circle(captured: CapturedModel, key: str, lanes: Sequence[Lane], using: str) -> bool:
+    """Whether the create of one of these records waits, directly or not, for the create of this one."""
+    if not lanes or not captured.is_circular:
         return False
+    above = _creates_above(lanes, using)
+    return any(_leads_to(above, parent, (captured.label, key)) for parent in lanes)
+
+
+class WaitsForCreate(Func):
+    """Whether a create is in the outbox that an entry waits for. A condition on `MutationEvent`."""
+
+    def __init__(self) -> None:
+        super().__init__(F("waits_for"), output_field=models.BooleanField())
+
+    def as_sql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
+        """`EXISTS (SELECT ...)`, led by the entry's list."""
+        (column,) = self.get_source_expressions()
+        listed, parameters = compiler.compile(column)
+        pair = _Pairs.of(connection)
+        return (
+            f"EXISTS (SELECT 1 FROM {pair.listed(listed)} CROSS JOIN {_outbox(connection)} waited "
+            f"WHERE waited.model = {pair.label} AND waited.record_key = {pair.key} "
+            f"AND waited.operation = '{Operation.CREATE}')"
+        ), list(parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """How a database reads a JSON list of pairs as a table named `pair`."""
+
+    table: str
+    label: str
+    key: str
+
+    @classmethod
+    def of(cls, connection: BaseDatabaseWrapper) -> _Pairs:
+        match connection.vendor:
+            case "postgresql":
+                return cls("json_array_elements({}::json) pair", "pair.value->>0", "pair.value->>1")
+            case "mysql":
+                columns = ", ".join(
+                    f"{name} {_column_type(name, connection)} PATH '$[{position}]'"
+                    for position, name in enumerate(("model", "record_key"))
+                )
+                return cls(f"JSON_TABLE({{}}, '$[*]' COLUMNS ({columns})) pair", "pair.model", "pair.record_key")
+            case _:
+                return cls(
+                    "json_each({}) pair", "json_extract(pair.value, '$[0]')", "json_extract(pair.value, '$[1]')"
+                )
+
+    def listed(self, source: str) -> str:
+        """The pairs of a column or a parameter, for FROM."""
+        return self.table.format(source)
+
+
+def _creates_above(lanes: Iterable[Lane], using: str) -> dict[Lane, set[Lane]]:
+    """The creates of these records, of those they wait for, and so on, each with what it waits for."""
+    listed = to_json(list(dict.fromkeys(lanes)))
+    if listed == "[]":
+        return {}
+    with connections[using].cursor() as cursor:
+        cursor.execute(once(using, _creates_above, _climb), [listed])
+        return {
+            (label, key): {(waited, its_key) for waited, its_key in json.loads(waits_for)}
+            for label, key, waits_for in cursor.fetchall()
+        }
+
+
+def _climb(connection: BaseDatabaseWrapper) -> str:
+    pair, outbox = _Pairs.of(connection), _outbox(connection)
+    one = f"SELECT {pair.label}, {pair.key} FROM"
+    create = (
+        f"above JOIN {outbox} waiting ON waiting.model = above.label AND waiting.record_key = above.record "
+        f"AND waiting.operation = '{Operation.CREATE}'"
+    )
+    return (
+        f"WITH RECURSIVE above (label, record) AS ({one} {pair.listed('%s')} "
+        f"UNION {one} {create} CROSS JOIN {pair.listed('waiting.waits_for')}) "
+        f"SELECT waiting.model, waiting.record_key, waiting.waits_for FROM {create}"
+    )
+
+
+def _leads_to(above: dict[Lane, set[Lane]], start: Lane, target: Lane) -> bool:
     seen: set[Lane] = set()
     todo = [start]
     while todo:
         lane = todo.pop()
         if lane == target:
             return True
-        if lane in seen:
-            continue
-        seen.add(lane)
-        creates = waiting.filter(event__model=lane[0], event__record_key=lane[1], event__operation=Operation.CREATE)
-        todo.extend(creates.values_list("model", "record_key"))
+        if lane not in seen:
+            seen.add(lane)
+            todo.extend(above.get(lane, ()))
     return False
 
 
-def unacknowledged(lanes: Iterable[Lane], using: str) -> set[Lane]:
-    """Those of the records that AppSync may not have."""
-    by_label: dict[str, list[str]] = {}
-    for label, key in dict.fromkeys(lanes):
-        by_label.setdefault(label, []).append(key)
-    found: set[Lane] = set()
-    for label, keys in by_label.items():
-        for start in range(0, len(keys), _CHUNK):
-            some = keys[start : start + _CHUNK]
-            known = RecordMetadata.objects.using(using).filter(model=label, record_key__in=some, version__isnull=False)
-            here = known.exclude(presence=RecordMetadata.Presence.DELETED)
-            found |= {(label, key) for key in set(some) - set(here.values_list("record_key", flat=True))}
-    return found
+def _column_type(name: str, connection: BaseDatabaseWrapper) -> str:
+    field: Any = MutationEvent._meta.get_field(name)
+    found = field.db_parameters(connection)
+    return f"{found['type']} CHARACTER SET utf8mb4 COLLATE {found['collation']}"
 
 
-def _insert(connection: BaseDatabaseWrapper, count: int) -> str:
-    quote = connection.ops.quote_name
-    table, metadata = quote(MutationReference._meta.db_table), quote(RecordMetadata._meta.db_table)
-    first, *others = ["SELECT %s AS model, %s AS record_key", *["SELECT %s, %s"] * (count - 1)]
-    pairs = " UNION ".join([first, *others])
-    return (
-        f"INSERT INTO {table} (event_id, model, record_key) SELECT %s, pair.model, pair.record_key FROM ({pairs}) pair "
-        f"WHERE NOT EXISTS (SELECT 1 FROM {metadata} known WHERE known.model = pair.model "
-        "AND known.record_key = pair.record_key AND known.version IS NOT NULL "
-        f"AND known.presence <> '{RecordMetadata.Presence.DELETED.value}')"
-    )
+def _outbox(connection: BaseDatabaseWrapper) -> str:
+    return connection.ops.quote_name(MutationEvent._meta.db_table)

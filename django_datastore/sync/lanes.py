@@ -17,11 +17,11 @@ from django.utils import timezone
 
 from django_datastore import events, registry
 from django_datastore.exceptions import LeaseLost, ModelNotRegistered, SyncError
-from django_datastore.models import MutationEvent, MutationEventQuerySet, MutationReference
+from django_datastore.models import MutationEvent, MutationEventQuerySet
 from django_datastore.storage.keysets import among, chunks
+from django_datastore.storage.references import WaitsForCreate
 from django_datastore.storage.refusals import storable
 from django_datastore.storage.transactions import outbox_alias, write_transaction
-from django_datastore.types import Operation
 
 logger = logging.getLogger(__name__)
 State = MutationEvent.State
@@ -51,10 +51,8 @@ def due_heads(now: datetime, using: str) -> MutationEventQuerySet:
     lane = {"model": OuterRef("model"), "record_key": OuterRef("record_key")}
     events_ = MutationEvent.objects.using(using)
     earlier = events_.filter(**lane, id__lt=OuterRef("id"))
-    waits = MutationReference.objects.using(using).filter(
-        Exists(events_.filter(**lane, operation=Operation.CREATE)), event=OuterRef("pk")
-    )
-    return events_.pending().filter(~Exists(earlier), ~Exists(waits), next_attempt_at__lte=now).order_by("id")
+    due = events_.pending().filter(~Exists(earlier), next_attempt_at__lte=now)
+    return due.filter(Q(waits_for=[]) | ~Q(WaitsForCreate())).order_by("id")
 
 
 def of_records(
@@ -143,9 +141,7 @@ def settle(acknowledged: Iterable[MutationEvent]) -> None:
     """Remove entries AppSync has acknowledged."""
     pks = [event.pk for event in acknowledged]
     if pks:
-        # without Django's collector, which would read every entry once more to find these references
         using = outbox_alias()
-        MutationReference.objects.using(using).filter(event__in=pks)._raw_delete(using)
         MutationEvent.objects.using(using).filter(pk__in=pks)._raw_delete(using)
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from django_datastore import registry
-from django_datastore.models import Change, MutationEvent, MutationReference, RecordMetadata
+from django_datastore.models import Change, MutationEvent, RecordMetadata
 from testproject.blog.models import Blog, Comment, Post
 from tests.shop.mirror import EVERY_SHAPE, Mirror, Records, registered
 from tests.shop.models import (
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 _CHILDREN_FIRST: list[type[models.Model]] = [
     Comment, Post, Blog, Card, Account, Seat, Kiosk, Bistro, Restaurant, Place, Licence, Step, Parcel, Article,
-    Supplier, MutationReference, MutationEvent, RecordMetadata, Change,
+    Supplier, MutationEvent, RecordMetadata, Change,
 ]  # fmt: skip
 
 _KEYS = [uuid.UUID(int=number) for number in (1, 2, 3)]

@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 from django_datastore import DataStore, registry
 from django_datastore.appsync_local.server import LocalServer
 from django_datastore.exceptions import ConditionFailed, InvalidPredicate, UnsentMutations
-from django_datastore.models import MutationEvent, MutationReference, RecordMetadata
+from django_datastore.models import MutationEvent, RecordMetadata
 from django_datastore.storage.entries import muted
 from django_datastore.sync import merger
 from django_datastore.sync.engine import Engine
@@ -130,7 +130,6 @@ def test_clear_by_force_loses_what_was_not_sent(site: Engine, appsync: LocalServ
     clear(force=True)
     assert not Post.objects.exists()
     assert not MutationEvent.objects.exists()
-    assert not MutationReference.objects.exists()
 
 
 def test_observe_query_follows_local_writes_and_merges() -> None:

@@ -10,7 +10,7 @@ from django.db import connection, models
 
 import django_datastore as datastore
 from django_datastore import registry
-from django_datastore.models import MutationEvent, MutationReference, RecordMetadata
+from django_datastore.models import MutationEvent, RecordMetadata
 from tests.shop.models import Account, Card, Collection, Licence, Parcel, Place, Seat, Step, Tagging
 
 Lane = tuple[str, str]
@@ -81,7 +81,6 @@ class Mirror:
             update_fields=["version", "presence"],
             unique_fields=["model", "record_key"] if targeted else None,
         )
-        MutationReference.objects.all().delete()
         MutationEvent.objects.all().delete()
 
     def told(self) -> Records:
