@@ -80,16 +80,16 @@ class MutationEvent(RecordReference):
     """The GraphQL condition that AppSync checks, or null."""
     waits_for = JSONText(_("waits for"), default=list)
     """The records its foreign keys point to, as `[model, record_key]`: it is sent once none of their creates waits."""
-    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.PENDING)
-    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.PENDING, db_default=State.PENDING)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0, db_default=0)
     next_attempt_at = models.DateTimeField(_("next attempt at"), default=timezone.now)
-    outcome_unknown = models.BooleanField(_("outcome unknown"), default=False)
+    outcome_unknown = models.BooleanField(_("outcome unknown"), default=False, db_default=False)
     """It was sent and no answer came: the outcome must be read back before anything else."""
-    error_type = models.CharField(_("error type"), max_length=120, blank=True, default="")
-    last_error = models.TextField(_("last error"), blank=True, default="")
-    lease_owner = models.CharField(_("lease owner"), max_length=120, blank=True, default="")
+    error_type = models.CharField(_("error type"), max_length=120, blank=True, default="", db_default="")
+    last_error = models.TextField(_("last error"), blank=True, default="", db_default="")
+    lease_owner = models.CharField(_("lease owner"), max_length=120, blank=True, default="", db_default="")
     lease_expires_at = models.DateTimeField(_("lease expires at"), null=True, blank=True)
-    fence = models.BigIntegerField(_("fence"), default=0)
+    fence = models.BigIntegerField(_("fence"), default=0, db_default=0)
     """Counts the claims; what a worker settles must carry the number it claimed with."""
     shape = models.CharField(_("shape"), max_length=16, blank=True, default="")
     """The shape of the model (see `ModelMetadata.shape`) when the change was captured."""

@@ -26,7 +26,7 @@ _GIVEN = (
     *("model", "record_key", "operation", "data", "base", "condition", "waits_for"),
     *("shape", "next_attempt_at", "created_at"),
 )
-"""The columns that differ from entry to entry; all others have their defaults."""
+"""The columns that differ from entry to entry; all others have their defaults in the database."""
 _REWRITTEN = (
     *("operation", "data", "base", "waits_for"),
     *("state", "attempts", "next_attempt_at", "error_type", "last_error"),
@@ -38,8 +38,6 @@ _REWRITTEN = (
 class _Statements:
     """The INSERTs, for one connection."""
 
-    columns: str
-    defaults: tuple[Any, ...]
     first: str
     """Of an entry, if its lane is empty."""
     first_delete: str
@@ -57,7 +55,7 @@ def insert_first(captured: CapturedModel, written: Write, waits_for: Sequence[La
     is_delete = written.op_type is OpType.DELETE
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     lane = (captured.label, written.key) * (2 if is_delete else 1)
-    parameters = [*_values(captured, written, waits_for, now), *statements.defaults, *lane]
+    parameters = [*_values(captured, written, waits_for, now), *lane]
     change = (captured.label, change_log.one(*written.change), now)
     statement = statements.first_delete if is_delete else statements.first
     with connection.cursor() as cursor:
@@ -83,13 +81,10 @@ def insert_all(
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             entries = f"[{','.join(map(_as_json, writes, waits_for))}]"
-            values = (captured.label, captured.synced.shape, now, now, *statements.defaults, entries)
+            values = (captured.label, captured.synced.shape, now, now, entries)
             cursor.execute(statements.every, values)
         else:
-            rows = [
-                (*_values(captured, each, lanes, now), *statements.defaults)
-                for each, lanes in zip(writes, waits_for, strict=True)
-            ]
+            rows = [_values(captured, each, lanes, now) for each, lanes in zip(writes, waits_for, strict=True)]
             cursor.executemany(statements.every, rows)
 
 
@@ -164,10 +159,8 @@ def _values(captured: CapturedModel, written: Write, waits_for: Sequence[Lane], 
 
 def _compile(connection: BaseDatabaseWrapper) -> _Statements:
     quote = connection.ops.quote_name
-    fields = {item.name: item for item in MutationEvent._meta.concrete_fields if not item.primary_key}
-    others = [item for name, item in fields.items() if name not in _GIVEN]
-    columns = ", ".join(quote(str(item.column)) for item in (*(fields[name] for name in _GIVEN), *others))
-    marks = ", ".join(["%s"] * len(fields))
+    columns = ", ".join(map(quote, _GIVEN))
+    marks = ", ".join(["%s"] * len(_GIVEN))
     outbox, metadata = quote(MutationEvent._meta.db_table), quote(RecordMetadata._meta.db_table)
     source = " FROM DUAL" if connection.vendor == "mysql" else ""
     is_empty = f"NOT EXISTS (SELECT 1 FROM {outbox} earlier WHERE earlier.model = %s AND earlier.record_key = %s)"
@@ -181,22 +174,19 @@ def _compile(connection: BaseDatabaseWrapper) -> _Statements:
     if logs_change:
         first, first_delete = (_with_change(statement, connection.alias) for statement in (first, first_delete))
     return _Statements(
-        columns=columns,
-        defaults=tuple(item.get_db_prep_save(item.get_default(), connection) for item in others),
         first=first,
         first_delete=first_delete,
-        every=_every(connection, outbox, columns, len(others)),
+        every=_every(connection, outbox, columns),
         logs_change=logs_change,
     )
 
 
-def _every(connection: BaseDatabaseWrapper, outbox: str, columns: str, others: int) -> str:
-    defaults = ", %s" * others
+def _every(connection: BaseDatabaseWrapper, outbox: str, columns: str) -> str:
     if connection.vendor != "postgresql":
-        return f"INSERT INTO {outbox} ({columns}) VALUES ({', '.join(['%s'] * len(_GIVEN))}{defaults})"
+        return f"INSERT INTO {outbox} ({columns}) VALUES ({', '.join(['%s'] * len(_GIVEN))})"
     return (
         f"INSERT INTO {outbox} ({columns}) SELECT %s, entry.key, entry.operation, entry.data::text, entry.base::text, "
-        f"entry.condition::text, entry.waits_for::text, %s, %s, %s{defaults} FROM json_to_recordset(%s::json) "
+        f"entry.condition::text, entry.waits_for::text, %s, %s, %s FROM json_to_recordset(%s::json) "
         "AS entry(key text, operation text, data json, base json, condition json, waits_for json)"
     )
 
