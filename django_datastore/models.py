@@ -80,7 +80,9 @@ class MutationEvent(RecordReference):
     """The GraphQL condition that AppSync checks, or null."""
     waits_for = JSONText(_("waits for"), default=list)
     """The records its foreign keys point to, as `[model, record_key]`: it is sent once none of their creates waits."""
-    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.PENDING, db_default=State.PENDING)
+    state = models.CharField(
+        _("state"), max_length=10, choices=State.choices, default=State.PENDING, db_default=State.PENDING
+    )
     attempts = models.PositiveIntegerField(_("attempts"), default=0, db_default=0)
     next_attempt_at = models.DateTimeField(_("next attempt at"), default=timezone.now)
     outcome_unknown = models.BooleanField(_("outcome unknown"), default=False, db_default=False)
@@ -230,7 +232,7 @@ class Change(models.Model):
     """PostgreSQL's number of the writing transaction; null elsewhere."""
     entries = JSONText(_("entries"), default=list)
     """A list of `[op_type, record_key, snapshot]`; the snapshot is the wire record of a deleted row, else null."""
-    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False, db_index=True)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
 
     class Meta:
         verbose_name = _("change")

@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
                 ('model', django_datastore.fields.KeyText(max_length=120, verbose_name='model')),
                 ('transaction_id', models.BigIntegerField(blank=True, null=True, verbose_name='transaction id')),
                 ('entries', django_datastore.fields.JSONText(default=list, verbose_name='entries')),
-                ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False, verbose_name='created at')),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created at')),
             ],
             options={
                 'verbose_name': 'change',

@@ -5,10 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
 
 from django.db.models import Max
-from django.utils import timezone
 
 from django_datastore.models import Change
 from django_datastore.types import OpType, WireRecord
@@ -41,11 +39,6 @@ class Batch:
     ids: tuple[int, ...]
     is_full: bool = False
     """There is more."""
-
-
-def prune(older_than: timedelta, using: str) -> int:
-    """Forget changes that every reader has read long ago; how many."""
-    return Change.objects.using(using).filter(created_at__lt=timezone.now() - older_than).delete()[0]
 
 
 class Reader:

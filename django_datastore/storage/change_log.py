@@ -1,8 +1,9 @@
-"""The change log, written: one row for each write to storage, in its transaction. Hubs read it (`observe.changes`)."""
+"""The change log, written: a row for each write to storage, in its transaction. Hubs read it (`observe.changes`)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TypeAlias
 
 from django.db import connections
@@ -42,3 +43,15 @@ def insert_sql(connection: BaseDatabaseWrapper) -> str:
     columns = ", ".join(map(quote, ("model", "entries", "created_at", "transaction_id")))
     transaction_id = _TRANSACTION.get(connection.vendor, "NULL")
     return f"INSERT INTO {quote(Change._meta.db_table)} ({columns}) VALUES (%s, %s, %s, {transaction_id})"
+
+
+def prune(older_than: timedelta, using: str) -> int:
+    """Forget changes that every reader has read long ago; how many.
+
+    The oldest come first by id, too. So no index of the moments is needed, which each write would have to keep.
+    """
+    changes = Change.objects.using(using).order_by("id")
+    young = changes.filter(created_at__gte=timezone.now() - older_than).values_list("id", flat=True).first()
+    if young is None:
+        young = (changes.values_list("id", flat=True).last() or 0) + 1
+    return changes.filter(id__lt=young).delete()[0]

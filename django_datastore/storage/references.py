@@ -107,7 +107,9 @@ class _Pairs:
     def of(cls, connection: BaseDatabaseWrapper) -> _Pairs:
         match connection.vendor:
             case "postgresql":
-                return cls("json_array_elements({}::json) pair", "pair.value->>0", "pair.value->>1")
+                # The limit changes nothing but the guess, which else is a hundred for each entry and a dear plan.
+                elements = "SELECT value FROM json_array_elements({0}::json) LIMIT json_array_length({0}::json)"
+                return cls(f"LATERAL ({elements}) pair", "pair.value->>0", "pair.value->>1")
             case "mysql":
                 columns = ", ".join(
                     f"{name} {_column_type(name, connection)} PATH '$[{position}]'"
@@ -115,9 +117,7 @@ class _Pairs:
                 )
                 return cls(f"JSON_TABLE({{}}, '$[*]' COLUMNS ({columns})) pair", "pair.model", "pair.record_key")
             case _:
-                return cls(
-                    "json_each({}) pair", "json_extract(pair.value, '$[0]')", "json_extract(pair.value, '$[1]')"
-                )
+                return cls("json_each({}) pair", "json_extract(pair.value, '$[0]')", "json_extract(pair.value, '$[1]')")
 
     def listed(self, source: str) -> str:
         """The pairs of a column or a parameter, for FROM."""
@@ -145,7 +145,8 @@ def _climb(connection: BaseDatabaseWrapper) -> str:
         f"AND waiting.operation = '{Operation.CREATE}'"
     )
     return (
-        f"WITH RECURSIVE above (label, record) AS ({one} {pair.listed('%s')} "
+        "WITH RECURSIVE given (lanes) AS (SELECT %s), "
+        f"above (label, record) AS ({one} given CROSS JOIN {pair.listed('given.lanes')} "
         f"UNION {one} {create} CROSS JOIN {pair.listed('waiting.waits_for')}) "
         f"SELECT waiting.model, waiting.record_key, waiting.waits_for FROM {create}"
     )

@@ -25,7 +25,8 @@ from django_datastore.appsync.endpoint import Endpoint
 from django_datastore.conf import Settings
 from django_datastore.exceptions import AnotherApi, NotRunning, Offline, SyncError
 from django_datastore.introspection import SyncedModel
-from django_datastore.models import Change, ModelMetadata, Setting
+from django_datastore.models import ModelMetadata, Setting
+from django_datastore.storage import change_log
 from django_datastore.storage.announcements import announcer
 from django_datastore.storage.transactions import outbox_alias
 from django_datastore.sync import auth_modes, connectivity, lanes, lease, listening, reachability, runs
@@ -211,8 +212,7 @@ class Engine:
 
     def prune(self) -> None:
         """Forget changes nobody will ask for again."""
-        oldest = timezone.now() - timedelta(seconds=self.settings.CHANGE_RETENTION_SECONDS)
-        Change.objects.using(outbox_alias()).filter(created_at__lt=oldest).delete()
+        change_log.prune(timedelta(seconds=self.settings.CHANGE_RETENTION_SECONDS), outbox_alias())
 
 
 _engines: dict[Settings, Engine] = {}

@@ -8,8 +8,8 @@ from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from django_datastore.models import Change
-from django_datastore.observe import changes
 from django_datastore.observe.changes import Batch, Reader
+from django_datastore.storage import change_log
 from django_datastore.types import OpType
 from testproject.blog.models import Blog, Post
 
@@ -164,8 +164,10 @@ def test_a_long_log_is_read_in_pages() -> None:
 def test_prune_forgets_what_is_old() -> None:
     log(1, 2)
     Change.objects.filter(pk=1).update(created_at=timezone.now() - timedelta(hours=2))
-    assert changes.prune(timedelta(hours=1), "default") == 1
+    assert change_log.prune(timedelta(hours=1), "default") == 1
     assert list(Change.objects.values_list("pk", flat=True)) == [2]
+    assert change_log.prune(timedelta(hours=-1), "default") == 1
+    assert change_log.prune(timedelta(0), "default") == 0
 
 
 @pytest.mark.postgres
