@@ -112,7 +112,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'mutation event',
                 'verbose_name_plural': 'outbox',
-                'indexes': [models.Index(fields=['state', 'next_attempt_at', 'id'], name='datastore_outbox_due'), models.Index(fields=['model', 'record_key', 'id'], name='datastore_outbox_lane')],
+                'indexes': [models.Index(fields=['model', 'record_key', 'id'], name='datastore_outbox_lane')],
             },
         ),
         migrations.CreateModel(

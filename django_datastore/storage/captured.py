@@ -99,6 +99,11 @@ class CapturedModel:
         return any(column.parent is not None for column in self.key_columns)
 
     @cached_property
+    def sets_key_by_saving(self) -> bool:
+        """Whether saving may give a part of the key another value than the instance has."""
+        return any(column.is_set_by_saving or column.is_read_back for column in self.key_columns)
+
+    @cached_property
     def is_circular(self) -> bool:
         """Whether foreign keys lead from this model back to it, so that records may wait for each other."""
         return self.label in _labels_above(self.synced)
@@ -206,6 +211,8 @@ def encoded(column: Column, stored: Any) -> Any:
 
 def identical(one: Any, other: Any) -> bool:
     """Whether two values are the same to the last detail: Python holds 1, 1.0 and True for equal, JSON does not."""
+    if type(one) is type(other) and not isinstance(one, (dict, list)):
+        return bool(one == other)
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(identical(value, other[name]) for name, value in one.items())
     if isinstance(one, list) and isinstance(other, list):

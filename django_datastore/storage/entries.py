@@ -39,7 +39,7 @@ _OPERATIONS = {
 _muted: ContextVar[bool] = ContextVar("django_datastore_muted", default=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Write:
     """One row that a person wrote."""
 

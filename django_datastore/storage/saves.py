@@ -116,18 +116,24 @@ def _insert(
 ) -> bool:
     values = _values(captured, instance)
     wires, problem = _encoded(captured, values)
-    captured.known_key(instance)
+    key = captured.known_key(instance)
     if problem is not None:
         raise problem
     with transaction.atomic(using=using, savepoint=_may_surprise(captured, values)):
         updated = write()
-        key = captured.synced.key_of(instance)
-        _enter_insert(captured, instance, wires, conditions.take(captured.label, key), using)
+        if key is None or captured.sets_key_by_saving:
+            key = captured.synced.key_of(instance)
+        _enter_insert(captured, instance, key, wires, conditions.take(captured.label, key), using)
     return updated
 
 
 def _enter_insert(
-    captured: CapturedModel, instance: models.Model, wires: list[Any], condition: WireRecord | None, using: str
+    captured: CapturedModel,
+    instance: models.Model,
+    key: str,
+    wires: list[Any],
+    condition: WireRecord | None,
+    using: str,
 ) -> None:
     if UNKNOWN in wires:
         wires = _completed(captured, _written(captured, instance, using), wires)
@@ -136,7 +142,6 @@ def _enter_insert(
         for column, wire in zip(captured.columns, wires, strict=True)
         if wire is not None and column.is_sent
     }
-    key = captured.synced.key_of(instance)
     entries.write(captured, Write(OpType.INSERT, key, changed, condition=condition), using)
 
 
@@ -147,24 +152,43 @@ def _save(
     using: str,
     update_fields: Collection[str] | None,
 ) -> bool:
-    """A save that may find its row."""
+    """A save that may find its row. Only what it changes is looked at: what is stored already is none of its business.
+
+    A refusal leaves the transaction before it is raised, which nothing was written in.
+    """
     values = _values(captured, instance)
-    wires, problem = _encoded(captured, values)
     key = captured.known_key(instance)
-    with write_transaction(using, savepoint=problem is not None or _may_surprise(captured, values)):
+    with write_transaction(using, savepoint=_may_surprise(captured, values)):
         before = None if key is None else stored.row(captured, _pk(captured, instance), using)
         condition = None if key is None else conditions.take(captured.label, key)
-        if problem is not None:
-            _refuse_news(captured, values, before, update_fields)
-        updated = write()
-        if not updated:
-            _enter_insert(captured, instance, wires, condition, using)
-        elif found := _difference(captured, instance, wires, before, using, update_fields):
-            written = Write(
-                OpType.UPDATE, captured.synced.key_of(instance), found.changed, found.base, condition=condition
-            )
-            entries.write(captured, written, using)
+        news = values if before is None else _news(captured, values, before, update_fields)
+        wires, problem = _encoded(captured, news)
+        if problem is None:
+            updated = write()
+            if key is None or captured.sets_key_by_saving:
+                key = captured.synced.key_of(instance)
+            if not updated:
+                _enter_insert(captured, instance, key, wires, condition, using)
+            elif found := _difference(captured, instance, wires, before, using, update_fields):
+                written = Write(OpType.UPDATE, key, found.changed, found.base, condition=condition)
+                entries.write(captured, written, using)
+    if problem is not None:
+        raise problem
     return updated
+
+
+def _news(
+    captured: CapturedModel, values: Sequence[Any], before: Row, update_fields: Collection[str] | None
+) -> list[Any]:
+    """The values that differ from the stored ones and are to be written; `UNKNOWN` for all others."""
+    return [
+        UNKNOWN if value is old or identical(value, old) or not _is_written(column, update_fields) else value
+        for column, value, old in zip(captured.columns, values, before, strict=True)
+    ]
+
+
+def _is_written(column: Column, update_fields: Collection[str] | None) -> bool:
+    return update_fields is None or column.field.name in update_fields or column.attname in update_fields
 
 
 def _difference(
@@ -177,7 +201,10 @@ def _difference(
 ) -> Difference | None:
     if before is None:  # the row came between the look at it and the update, and nobody saw what it was
         return captured.everything(stored.row(captured, _pk(captured, instance), using))
-    row = _untouched_from(captured, _written(captured, instance, using), before, update_fields)
+    row = [
+        old if value is UNKNOWN or not (column.is_read_back or _is_written(column, update_fields)) else value
+        for column, value, old in zip(captured.columns, _written(captured, instance, using), before, strict=True)
+    ]
     return captured.difference(captured.columns, row, before, wires)
 
 
@@ -194,34 +221,20 @@ def _encoded(captured: CapturedModel, values: Sequence[Any]) -> tuple[list[Any],
     for column, value in zip(captured.columns, values, strict=True):
         if not column.is_sent:
             wires.append(None)
-            continue
-        if value is UNKNOWN or column.is_set_by_saving or is_expression(value):
+        elif value is UNKNOWN or column.is_set_by_saving or is_expression(value):
             wires.append(UNKNOWN)
-            continue
-        try:
-            wires.append(column.encode(value))
-        except ValidationError as exc:
-            problem = problem or exc
-            wires.append(UNKNOWN)
+        else:
+            try:
+                wires.append(column.encode(value))
+            except ValidationError as exc:
+                problem = problem or exc
+                wires.append(UNKNOWN)
     return wires, problem
 
 
 def _may_surprise(captured: CapturedModel, values: Sequence[Any]) -> bool:
     """Whether a value can turn out unfit only after the row is written: the caller's transaction must survive that."""
     return captured.may_surprise or any(map(is_expression, values))
-
-
-def _refuse_news(
-    captured: CapturedModel, values: Sequence[Any], before: Row | None, update_fields: Collection[str] | None
-) -> None:
-    """Raise for what AppSync would refuse, unless it is stored like that already: then it is none of this save's."""
-    for position, (column, value) in enumerate(zip(captured.columns, values, strict=True)):
-        if value is UNKNOWN or is_expression(value) or column.is_set_by_saving or not column.is_sent:
-            continue
-        if update_fields and not {column.field.name, column.attname} & set(update_fields):
-            continue
-        if before is None or not identical(before[position], value):
-            column.encode(value)
 
 
 def _written(captured: CapturedModel, instance: models.Model, using: str) -> Row:
@@ -248,19 +261,4 @@ def _completed(captured: CapturedModel, row: Row, wires: list[Any]) -> list[Any]
     return [
         column.encode(value) if wire is UNKNOWN and value is not UNKNOWN else (None if wire is UNKNOWN else wire)
         for column, value, wire in zip(captured.columns, row, wires, strict=True)
-    ]
-
-
-def _untouched_from(captured: CapturedModel, row: Row, before: Row, update_fields: Collection[str] | None) -> Row:
-    """The row with what this save did not write as it was stored."""
-    names = None if update_fields is None else set(update_fields)
-
-    def is_untouched(column: Column, value: Any) -> bool:
-        if value is UNKNOWN:
-            return True
-        return names is not None and not column.is_read_back and names.isdisjoint((column.field.name, column.attname))
-
-    return [
-        old if is_untouched(column, value) else value
-        for column, value, old in zip(captured.columns, row, before, strict=True)
     ]
