@@ -94,21 +94,24 @@ def _inserts(
         yield from (Write(OpType.INSERT, captured.synced.key_of(each)) for each in instances)
         return
     sent = [column for column in captured.columns if column.is_sent]
-    unread = [each.pk for each in instances if any(_is_unread(column, each.__dict__) for column in sent)]
+    unread = [
+        each.pk
+        for each, known in zip(instances, wires, strict=True)
+        if UNKNOWN in known and any(_is_unread(column, each.__dict__) for column in sent)
+    ]
     found = stored.rows(captured, unread, captured.columns, using)
     read = {captured.key_of(pk): row for pk, row in found.items()}
+    names = [column.wire_name for column in captured.columns]
     for instance, known in zip(instances, wires, strict=True):
         key = captured.synced.key_of(instance)
-        row = read.get(key) or [instance.__dict__.get(column.attname) for column in captured.columns]
-        yield Write(
-            OpType.INSERT,
-            key,
-            {
-                column.wire_name: wire
-                for column, value, before in zip(captured.columns, row, known, strict=True)
-                if (wire := wire_of(column, value) if before is UNKNOWN else before) is not None
-            },
-        )
+        if UNKNOWN in known:
+            row = read.get(key) or [instance.__dict__.get(column.attname) for column in captured.columns]
+            known = [
+                wire_of(column, value) if wire is UNKNOWN else wire
+                for column, value, wire in zip(captured.columns, row, known, strict=True)
+            ]
+        changed = {name: wire for name, wire in zip(names, known, strict=True) if wire is not None}
+        yield Write(OpType.INSERT, key, changed)
 
 
 def _refuse_unknowable(captured: CapturedModel, instances: Sequence[Any], conflicts: Sequence[_Unique]) -> None:

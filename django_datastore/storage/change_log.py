@@ -29,7 +29,8 @@ def append(label: str, entries: Sequence[Entry], using: str) -> None:
     connection = connections[using]
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     with connection.cursor() as cursor:
-        cursor.execute(once(using, insert_sql, insert_sql), [label, to_json(entries), now])
+        statement = once(using, insert_sql, insert_sql)
+        cursor.execute(statement, {"model": label, "entries": to_json(entries), "now": now})
 
 
 def one(op_type: OpType, key: str, snapshot: WireRecord | None) -> str:
@@ -38,11 +39,12 @@ def one(op_type: OpType, key: str, snapshot: WireRecord | None) -> str:
 
 
 def insert_sql(connection: BaseDatabaseWrapper) -> str:
-    """The INSERT of one row: model, entries as JSON text, moment."""
+    """The INSERT of one row, with parameters `model`, `entries` (JSON text) and `now`."""
     quote = connection.ops.quote_name
     columns = ", ".join(map(quote, ("model", "entries", "created_at", "transaction_id")))
     transaction_id = _TRANSACTION.get(connection.vendor, "NULL")
-    return f"INSERT INTO {quote(Change._meta.db_table)} ({columns}) VALUES (%s, %s, %s, {transaction_id})"
+    values = f"%(model)s, %(entries)s, %(now)s, {transaction_id}"
+    return f"INSERT INTO {quote(Change._meta.db_table)} ({columns}) VALUES ({values})"
 
 
 def prune(older_than: timedelta, using: str) -> int:

@@ -16,16 +16,19 @@ from django_datastore.models import MutationEvent, RecordMetadata
 from django_datastore.storage import change_log
 from django_datastore.storage.captured import CapturedModel
 from django_datastore.storage.compiled import once
+from django_datastore.storage.keysets import among
 from django_datastore.types import OpType
 
 if TYPE_CHECKING:
     from django_datastore.storage.entries import Write
     from django_datastore.storage.references import Lane
 
-_GIVEN = (
-    *("model", "record_key", "operation", "data", "base", "condition", "waits_for"),
-    *("shape", "next_attempt_at", "created_at"),
-)
+_GIVEN = {
+    **{name: f"%({name})s" for name in ("model", "record_key", "operation", "data", "base", "condition", "waits_for")},
+    "shape": "%(shape)s",
+    "next_attempt_at": "%(now)s",
+    "created_at": "%(now)s",
+}
 """The columns that differ from entry to entry; all others have their defaults in the database."""
 _REWRITTEN = (
     *("operation", "data", "base", "waits_for"),
@@ -52,15 +55,13 @@ def insert_first(captured: CapturedModel, written: Write, waits_for: Sequence[La
     """Insert entry and change of a write; no entry, and None, where something waits or AppSync knows."""
     statements = once(using, insert_first, _compile)
     connection = connections[using]
-    is_delete = written.op_type is OpType.DELETE
     now = connection.ops.adapt_datetimefield_value(timezone.now())
-    lane = (captured.label, written.key) * (2 if is_delete else 1)
-    parameters = [*_values(captured, written, waits_for, now), *lane]
-    change = (captured.label, change_log.one(*written.change), now)
-    statement = statements.first_delete if is_delete else statements.first
+    statement = statements.first_delete if written.op_type is OpType.DELETE else statements.first
+    change = {"model": captured.label, "entries": change_log.one(*written.change), "now": now}
+    parameters = _parameters(captured, written, waits_for, now)
     with connection.cursor() as cursor:
         if statements.logs_change:
-            cursor.execute(statement, [*parameters, *change])
+            cursor.execute(statement, {**parameters, **change})
             found = cursor.fetchone()
             return None if found is None else found[0]
         cursor.execute(statement, parameters)
@@ -81,10 +82,10 @@ def insert_all(
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             entries = f"[{','.join(map(_as_json, writes, waits_for))}]"
-            values = (captured.label, captured.synced.shape, now, now, entries)
-            cursor.execute(statements.every, values)
+            parameters = {"model": captured.label, "shape": captured.synced.shape, "now": now, "entries": entries}
+            cursor.execute(statements.every, parameters)
         else:
-            rows = [_values(captured, each, lanes, now) for each, lanes in zip(writes, waits_for, strict=True)]
+            rows = [_parameters(captured, each, lanes, now) for each, lanes in zip(writes, waits_for, strict=True)]
             cursor.executemany(statements.every, rows)
 
 
@@ -114,7 +115,7 @@ def _as_json(written: Write, waits_for: Sequence[Lane]) -> str:
     base = to_json(written.base) if written.base else "{}"
     condition = "null" if written.condition is None else to_json(written.condition)
     return (
-        f'{{"key":{to_json(written.key)},"operation":"{written.operation}","data":{to_json(written.changed)},'
+        f'{{"record_key":{to_json(written.key)},"operation":"{written.operation}","data":{to_json(written.changed)},'
         f'"base":{base},"condition":{condition},"waits_for":{to_json(waits_for) if waits_for else "[]"}}}'
     )
 
@@ -125,13 +126,10 @@ def lanes_among(captured: CapturedModel, keys: Sequence[str], using: str) -> set
         return set()
     connection = connections[using]
     table = connection.ops.quote_name(MutationEvent._meta.db_table)
-    is_array = connection.vendor == "postgresql"  # which takes one parameter far faster than many
-    among = "= ANY(%s)" if is_array else f"IN ({', '.join(['%s'] * len(keys))})"
+    condition, parameters = among("record_key", "varchar", keys, using)
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT record_key FROM {table} WHERE model = %s AND record_key {among}",
-            [captured.label, *([list(keys)] if is_array else keys)],
-        )
+        statement = f"SELECT record_key FROM {table} WHERE model = %s AND {condition}"
+        cursor.execute(statement, [captured.label, *parameters])
         return {key for (key,) in cursor.fetchall()}
 
 
@@ -141,34 +139,32 @@ def last_ids(captured: CapturedModel, keys: Sequence[str], using: str) -> dict[s
     return dict(waiting.values_list("record_key").annotate(Max("id")))
 
 
-def _values(captured: CapturedModel, written: Write, waits_for: Sequence[Lane], now: Any) -> tuple[Any, ...]:
-    condition = None if written.condition is None else to_json(written.condition)
-    return (
-        captured.label,
-        written.key,
-        str(written.operation),
-        to_json(written.changed),
-        to_json(written.base) if written.base else "{}",
-        condition,
-        to_json(waits_for) if waits_for else "[]",
-        captured.synced.shape,
-        now,
-        now,
-    )
+def _parameters(captured: CapturedModel, written: Write, waits_for: Sequence[Lane], now: Any) -> dict[str, Any]:
+    return {
+        "model": captured.label,
+        "record_key": written.key,
+        "operation": written.operation.value,
+        "data": to_json(written.changed),
+        "base": to_json(written.base) if written.base else "{}",
+        "condition": None if written.condition is None else to_json(written.condition),
+        "waits_for": to_json(waits_for) if waits_for else "[]",
+        "shape": captured.synced.shape,
+        "now": now,
+    }
 
 
 def _compile(connection: BaseDatabaseWrapper) -> _Statements:
     quote = connection.ops.quote_name
     columns = ", ".join(map(quote, _GIVEN))
-    marks = ", ".join(["%s"] * len(_GIVEN))
+    values = ", ".join(_GIVEN.values())
     outbox, metadata = quote(MutationEvent._meta.db_table), quote(RecordMetadata._meta.db_table)
     source = " FROM DUAL" if connection.vendor == "mysql" else ""
-    is_empty = f"NOT EXISTS (SELECT 1 FROM {outbox} earlier WHERE earlier.model = %s AND earlier.record_key = %s)"
+    is_empty = f"NOT EXISTS (SELECT 1 FROM {outbox} earlier WHERE {_lane('earlier')})"
     is_known = (
-        f"NOT EXISTS (SELECT 1 FROM {metadata} known WHERE known.model = %s AND known.record_key = %s "
+        f"NOT EXISTS (SELECT 1 FROM {metadata} known WHERE {_lane('known')} "
         f"AND known.presence = '{RecordMetadata.Presence.DELETED.value}')"
     )
-    first = f"INSERT INTO {outbox} ({columns}) SELECT {marks}{source} WHERE {is_empty}"
+    first = f"INSERT INTO {outbox} ({columns}) SELECT {values}{source} WHERE {is_empty}"
     first_delete = f"{first} AND {is_known}"
     logs_change = connection.vendor == "postgresql"
     if logs_change:
@@ -183,12 +179,19 @@ def _compile(connection: BaseDatabaseWrapper) -> _Statements:
 
 def _every(connection: BaseDatabaseWrapper, outbox: str, columns: str) -> str:
     if connection.vendor != "postgresql":
-        return f"INSERT INTO {outbox} ({columns}) VALUES ({', '.join(['%s'] * len(_GIVEN))})"
+        return f"INSERT INTO {outbox} ({columns}) VALUES ({', '.join(_GIVEN.values())})"
+    read = {
+        name: f"entry.{name}::text" for name in ("record_key", "operation", "data", "base", "condition", "waits_for")
+    }
     return (
-        f"INSERT INTO {outbox} ({columns}) SELECT %s, entry.key, entry.operation, entry.data::text, entry.base::text, "
-        f"entry.condition::text, entry.waits_for::text, %s, %s, %s FROM json_to_recordset(%s::json) "
-        "AS entry(key text, operation text, data json, base json, condition json, waits_for json)"
+        f"INSERT INTO {outbox} ({columns}) SELECT {', '.join({**_GIVEN, **read}.values())} "
+        "FROM json_to_recordset(%(entries)s::json) "
+        "AS entry(record_key text, operation text, data json, base json, condition json, waits_for json)"
     )
+
+
+def _lane(alias: str) -> str:
+    return f"{alias}.model = %(model)s AND {alias}.record_key = %(record_key)s"
 
 
 def _with_change(statement: str, using: str) -> str:
