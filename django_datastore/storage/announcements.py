@@ -9,6 +9,7 @@ import atexit
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 
 from django.db import transaction
@@ -17,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 _PAUSE_SECONDS = 0.02
 """Announcements closer together than this are one."""
+_REST = 100
+"""After an announcement, so many times its processor time passes before the next: a stream of saves comes first."""
 _PATIENCE_SECONDS = 2.0
 """How long a process that ends waits for an announcement that is being sent."""
 
@@ -77,8 +80,9 @@ class Announcer:
             self._due.wait()
             if self._stopping.is_set():
                 return
+            began = time.thread_time()
             self._tell()
-            self._stopping.wait(self._pause_seconds)
+            self._stopping.wait(max(self._pause_seconds, _REST * (time.thread_time() - began)))
 
     def _tell(self) -> None:
         with self._telling:
