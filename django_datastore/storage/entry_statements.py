@@ -1,8 +1,8 @@
-"""The compiled statements behind `entries`: INSERTs of outbox entries, with the change where a database can do both."""
+"""The compiled statements behind `entries`: INSERTs of entries, with the change in one message where that can be."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +47,12 @@ class _Statements:
     """Of a delete, if its lane is empty and AppSync is not known to have deleted the record."""
     every: str
     """Of entries whose lanes are known to be empty: one for each set of parameters, or all of a JSON array."""
-    logs_change: bool
-    """Whether `first` and `first_delete` write the change, too, and return the entry's id."""
+    change: str
+    """Of the change."""
+    go_together: bool
+    """Whether two statements go to the database as one message, as the driver puts their parameters in."""
+    event: Callable[[Any], int | None]
+    """The id of the entry that the cursor has just inserted; None if there is none."""
 
 
 def insert_first(captured: CapturedModel, written: Write, waits_for: Sequence[Lane], using: str) -> int | None:
@@ -60,14 +64,12 @@ def insert_first(captured: CapturedModel, written: Write, waits_for: Sequence[La
     change = {"model": captured.label, "entries": change_log.one(*written.change), "now": now}
     parameters = _parameters(captured, written, waits_for, now)
     with connection.cursor() as cursor:
-        if statements.logs_change:
-            cursor.execute(statement, {**parameters, **change})
-            found = cursor.fetchone()
-            return None if found is None else found[0]
-        cursor.execute(statement, parameters)
-        event = cursor.lastrowid if cursor.rowcount else None
-        cursor.execute(once(using, change_log.insert_sql, change_log.insert_sql), change)
-    return event
+        if statements.go_together:
+            cursor.execute(f"{statements.change}; {statement}", {**parameters, **change})
+        else:
+            cursor.execute(statements.change, change)
+            cursor.execute(statement, parameters)
+        return statements.event(cursor)
 
 
 def insert_all(
@@ -166,15 +168,30 @@ def _compile(connection: BaseDatabaseWrapper) -> _Statements:
     )
     first = f"INSERT INTO {outbox} ({columns}) SELECT {values}{source} WHERE {is_empty}"
     first_delete = f"{first} AND {is_known}"
-    logs_change = connection.vendor == "postgresql"
-    if logs_change:
-        first, first_delete = (_with_change(statement, connection.alias) for statement in (first, first_delete))
+    is_postgresql = connection.vendor == "postgresql"
+    if is_postgresql:
+        first, first_delete = f"{first} RETURNING id", f"{first_delete} RETURNING id"
+    go_together = is_postgresql and connection.settings_dict["OPTIONS"].get("server_side_binding") is not True
     return _Statements(
         first=first,
         first_delete=first_delete,
         every=_every(connection, outbox, columns),
-        logs_change=logs_change,
+        change=change_log.insert_sql(connection),
+        go_together=go_together,
+        event=_event_returned if is_postgresql else _event_inserted,
     )
+
+
+def _event_inserted(cursor: Any) -> int | None:
+    return cursor.lastrowid if cursor.rowcount else None
+
+
+def _event_returned(cursor: Any) -> int | None:
+    """psycopg 3 begins with the result of the first statement, psycopg 2 knows that of the last one only."""
+    if cursor.description is None:
+        cursor.nextset()
+    found = cursor.fetchone()
+    return None if found is None else found[0]
 
 
 def _every(connection: BaseDatabaseWrapper, outbox: str, columns: str) -> str:
@@ -192,8 +209,3 @@ def _every(connection: BaseDatabaseWrapper, outbox: str, columns: str) -> str:
 
 def _lane(alias: str) -> str:
     return f"{alias}.model = %(model)s AND {alias}.record_key = %(record_key)s"
-
-
-def _with_change(statement: str, using: str) -> str:
-    change = change_log.insert_sql(connections[using])
-    return f"WITH entry AS ({statement} RETURNING id), change AS ({change}) SELECT id FROM entry"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import connections
+from django.db import connection, connections
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import path
@@ -86,3 +86,24 @@ def test_a_fixture_over_rows_that_wait_is_told(mirror: Mirror, tmp_path: Path) -
     Post.objects.filter(pk=post.pk).update(title="changed")
     call_command("loaddata", str(fixture), verbosity=0)
     mirror.check()
+
+
+@pytest.mark.postgres
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL's driver can leave parameters to the server")
+def test_parameters_bound_by_the_server(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "server_side_binding", True)
+    monkeypatch.delitem(connections["default"].__dict__, "_datastore_compiled", raising=False)
+    connection.close()
+    try:
+        post = Post.objects.create(title="T", blog=Blog.objects.create(name="B"))
+        Post.objects.bulk_create([Post(title="U"), Post(title="V")])
+        mirror.check()
+        mirror.acknowledge_all()
+        Post.objects.update(rating=4)
+        post.title = "W"
+        post.save()
+        mirror.check()
+        Post.objects.all().delete()
+        mirror.check()
+    finally:
+        connection.close()
