@@ -161,9 +161,9 @@ def _compile(connection: BaseDatabaseWrapper) -> _Statements:
     values = ", ".join(_GIVEN.values())
     outbox, metadata = quote(MutationEvent._meta.db_table), quote(RecordMetadata._meta.db_table)
     source = " FROM DUAL" if connection.vendor == "mysql" else ""
-    is_empty = f"NOT EXISTS (SELECT 1 FROM {outbox} earlier WHERE {_lane('earlier')})"
+    is_empty = f"NOT EXISTS (SELECT 1 FROM {outbox} earlier WHERE {_lane('earlier', connection)})"
     is_known = (
-        f"NOT EXISTS (SELECT 1 FROM {metadata} known WHERE {_lane('known')} "
+        f"NOT EXISTS (SELECT 1 FROM {metadata} known WHERE {_lane('known', connection)} "
         f"AND known.presence = '{RecordMetadata.Presence.DELETED.value}')"
     )
     first = f"INSERT INTO {outbox} ({columns}) SELECT {values}{source} WHERE {is_empty}"
@@ -207,5 +207,6 @@ def _every(connection: BaseDatabaseWrapper, outbox: str, columns: str) -> str:
     )
 
 
-def _lane(alias: str) -> str:
-    return f"{alias}.model = %(model)s AND {alias}.record_key = %(record_key)s"
+def _lane(alias: str, connection: BaseDatabaseWrapper) -> str:
+    cast = "::varchar" if connection.vendor == "postgresql" else ""  # the type they have as values, too
+    return f"{alias}.model = %(model)s{cast} AND {alias}.record_key = %(record_key)s{cast}"
