@@ -31,7 +31,7 @@ def database_from_url(url: str) -> dict[str, Any]:
             },
         }
     engines = {"postgres": "postgresql", "postgresql": "postgresql", "mysql": "mysql"}
-    found = {
+    found: dict[str, Any] = {
         "ENGINE": f"django.db.backends.{engines[parts.scheme]}",
         "NAME": unquote(parts.path.removeprefix("/")),
         "USER": unquote(parts.username or ""),

@@ -16,7 +16,13 @@ if "DATASTORE_TEST_DIR" not in os.environ:  # the processes that tests start sha
     atexit.register(shutil.rmtree, os.environ["DATASTORE_TEST_DIR"], ignore_errors=True)
 TEST_DIR = Path(os.environ["DATASTORE_TEST_DIR"])
 SECRET_KEY = "test"
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.shop", "tests.kinds", "tests.odd.apps.OddConfig"]
+INSTALLED_APPS = [
+    *INSTALLED_APPS,
+    "django.contrib.postgres",  # for the columns of tests.kinds
+    "tests.shop",
+    "tests.kinds",
+    "tests.odd.apps.OddConfig",
+]
 
 DATABASES["default"] = database_from_url(os.environ.get("TEST_DATABASE_URL", f"sqlite:///{TEST_DIR / 'site.sqlite3'}"))
 DATABASES["appsync_local"] = database_from_url(f"sqlite:///{TEST_DIR / 'appsync.sqlite3'}")
