@@ -36,6 +36,7 @@ from tests.shop.models import (
     Step,
     Supplier,
 )
+from tests.upserts import on
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -152,7 +153,7 @@ class Site(RuleBasedStateMachine):
     @rule(picked=some_keys, rating=small)
     def upsert_posts(self, picked: list[Any], rating: int) -> None:
         rows = [Post(id=key, title="u", rating=rating) for key in dict.fromkeys(picked)]
-        Post.objects.bulk_create(rows, update_conflicts=True, update_fields=["rating"], unique_fields=["id"])
+        Post.objects.bulk_create(rows, update_conflicts=True, update_fields=["rating"], **on("id"))
 
     @rule(metadata=facts)
     def bulk_update_posts(self, metadata: Any) -> None:
@@ -188,7 +189,7 @@ class Site(RuleBasedStateMachine):
         rows = [Account(email=f"{code}@b.de", branch=code, number=1, balance=balance) for code in picked]
         fields = ["email"] if by_email else ["branch", "number"]
         with at_will():
-            Account.objects.bulk_create(rows, update_conflicts=True, update_fields=["balance"], unique_fields=fields)
+            Account.objects.bulk_create(rows, update_conflicts=True, update_fields=["balance"], **on(*fields))
 
     @rule(is_open=st.booleans())
     def hide_accounts(self, is_open: bool) -> None:

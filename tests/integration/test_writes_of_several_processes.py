@@ -16,6 +16,7 @@ from django_datastore.models import MutationEvent
 from testproject.blog.models import Blog, Comment, Post
 from tests.shop.mirror import Mirror, outbox
 from tests.shop.models import Label
+from tests.upserts import on
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -150,7 +151,7 @@ def test_upserts_of_several_end_as_the_rows_do() -> None:
         def run() -> None:
             for post in posts:
                 post.rating = worker
-                Post.objects.bulk_create([post], update_conflicts=True, update_fields=["rating"], unique_fields=["id"])
+                Post.objects.bulk_create([post], update_conflicts=True, update_fields=["rating"], **on("id"))
 
         return run
 

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import connection, models
+from django.db import models
 
 import django_datastore as datastore
 from django_datastore import registry
 from django_datastore.models import MutationEvent, RecordMetadata
 from tests.shop.models import Account, Card, Collection, Licence, Parcel, Place, Seat, Step, Tagging
+from tests.upserts import on
 
 Lane = tuple[str, str]
 Records = dict[Lane, dict[str, Any]]
@@ -66,7 +67,6 @@ class Mirror:
         self.acknowledged = self.told()
         presence = RecordMetadata.Presence
         lanes = MutationEvent.objects.order_by().values_list("model", "record_key").distinct()
-        targeted = connection.features.supports_update_conflicts_with_target
         RecordMetadata.objects.bulk_create(
             [
                 RecordMetadata(
@@ -79,7 +79,7 @@ class Mirror:
             ],
             update_conflicts=True,
             update_fields=["version", "presence"],
-            unique_fields=["model", "record_key"] if targeted else None,
+            **on("model", "record_key"),
         )
         MutationEvent.objects.all().delete()
 

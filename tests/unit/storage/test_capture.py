@@ -17,6 +17,7 @@ from django_datastore.storage import capture
 from testproject.blog.models import Blog, Post
 from tests.shop.mirror import Mirror, outbox
 from tests.shop.models import Account, Kiosk, Licence, Place
+from tests.upserts import on
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -45,7 +46,7 @@ def write_by_every_way(apps: Any) -> None:
     kiosk.save()
     Kiosk_.objects.update(name="L")
     Account_._base_manager.bulk_create(
-        [Account_(email="a@b.de", balance=3)], update_conflicts=True, update_fields=["balance"], unique_fields=["email"]
+        [Account_(email="a@b.de", balance=3)], update_conflicts=True, update_fields=["balance"], **on("email")
     )
     blog.posts.all().delete()
 

@@ -38,6 +38,7 @@ from tests.shop.models import (
     Step,
     Supplier,
 )
+from tests.upserts import on
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -547,7 +548,7 @@ def test_muted_save_takes_what_appsync_would_refuse_and_tells_watchers() -> None
         Article.objects.bulk_create([Article(name="B", email="nothing")])
         made.email = "nowhere"
         Article.objects.bulk_update([made], ["email"])
-        upsert = {"update_conflicts": True, "update_fields": ["email"], "unique_fields": ["id"]}
+        upsert = {"update_conflicts": True, "update_fields": ["email"], **on("id")}
         Article.objects.bulk_create([Article(id=made.pk, name="A", email="nobody"), Article(name="C")], **upsert)
     assert not MutationEvent.objects.exists()
     changes = [entry[0] for change in Change.objects.order_by("id") for entry in change.entries]

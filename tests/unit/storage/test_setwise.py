@@ -30,6 +30,7 @@ from tests.shop.models import (
     Seat,
     Supplier,
 )
+from tests.upserts import on
 
 pytestmark = pytest.mark.django_db(transaction=True)
 P = Post.objects
@@ -288,11 +289,6 @@ def test_a_row_made_by_others_meanwhile_is_updated_not_created_again(mirror: Mir
     RecordMetadata.objects.create(model="shop.place", record_key=synced_key, version=1)
     Place.objects.bulk_create([place], ignore_conflicts=True)
     assert [operation for operation, *_ in outbox()] == ["update"]
-
-
-def on(*fields: str) -> dict[str, Any]:
-    """What an upsert is to conflict on. MariaDB takes every unique constraint, and no names."""
-    return {"unique_fields": fields} if connection.features.supports_update_conflicts_with_target else {}
 
 
 UPSERTS: dict[str, tuple[list[str], Callable[[Account], Account]]] = {
