@@ -19,6 +19,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from django_datastore.introspection import FieldBinding, SyncedModel
+from django_datastore.introspection.columns import UUIDColumn
 from django_datastore.storage.serialization import is_canonical_uuid
 from django_datastore.types import WireRecord
 
@@ -64,7 +65,7 @@ class WireRows:
         self.row: Callable[[str, WireRecord], tuple[Any, ...]] = _compiled(
             [(item.wire_name, _reader(item, connection)) for item in self.bindings],
             [_default(field, connection) for field in self.others],
-            synced.key_bindings[0].wire_name if _is_uuid_key(synced) else None,
+            synced.key_bindings[0].wire_name if _is_uuid_key(synced) and not _is_choosy(synced, connection) else None,
             is_native=connection.features.has_native_uuid_field,
         )
         """A record, by its key and its fields, as a new row.
@@ -99,6 +100,10 @@ def _key_source(is_native: bool) -> str:
 
 def _is_uuid_key(synced: SyncedModel) -> bool:
     return len(synced.key_bindings) == 1 and type(synced.key_bindings[0].field) is models.UUIDField
+
+
+def _is_choosy(synced: SyncedModel, connection: BaseDatabaseWrapper) -> bool:
+    return UUIDColumn(synced.key_bindings[0].field, connection).is_choosy
 
 
 @lru_cache(maxsize=1024)
@@ -171,7 +176,7 @@ def _quick(field: AnyField, item: FieldBinding, connection: BaseDatabaseWrapper,
     if item.enum:
         return _quick_enum(item, slowly)
     if kind is models.UUIDField:
-        read = _quick_uuid(connection, slowly)
+        read = _quick_uuid(field, connection, slowly)
         return _remembered(read) if item.field.is_relation else read
     if kind in _TEXTS and scalar in ("String", "ID"):
         return _quick_text(field, slowly)
@@ -214,7 +219,9 @@ def _quick_texts(slowly: Converter) -> Converter:
     return read
 
 
-def _quick_uuid(connection: BaseDatabaseWrapper, slowly: Converter) -> Converter:
+def _quick_uuid(field: AnyField, connection: BaseDatabaseWrapper, slowly: Converter) -> Converter:
+    if UUIDColumn(field, connection).is_choosy:  # it keeps all of the versions up to 7
+        return lambda wire: wire if type(wire) is str and is_canonical_uuid(wire) and wire[14] < "8" else slowly(wire)
     if connection.features.has_native_uuid_field:
         return lambda wire: wire if type(wire) is str and is_canonical_uuid(wire) else slowly(wire)
     return lambda wire: wire.replace("-", "") if type(wire) is str and is_canonical_uuid(wire) else slowly(wire)

@@ -39,11 +39,15 @@ class Column:
 
 
 class UUIDColumn(Column):
-    """UUIDs. MariaDB's own type refuses those no version of the standard makes; Amplify's clients make none of them."""
+    """UUIDs. MariaDB's own type refuses some, such as no version of the standard makes, and a few of version 8.
+
+    Which they are is in its seventh and ninth byte; Amplify's clients make none of them.
+    """
 
     def take(self, value: uuid.UUID) -> uuid.UUID:
         """The UUID, if the database has a way to keep it."""
-        if value.int >> 79 & 1 and not value.int >> 63 & 1 and self.is_choosy:
+        octets = value.bytes
+        if octets[6] & -octets[8] & 0x80 and self.is_choosy:
             raise ValueError("MariaDB's type for UUIDs holds none of this version and variant")
         return value
 
