@@ -15,6 +15,16 @@ _RECORDS_SQLSTATES = ("21", "22", "23", "44", "54", "P0")
 """Classes of PostgreSQL's error codes that a row's values, or a trigger's rules about them, cause."""
 _RECORDS_MYSQL_CODES = frozenset({1048, 1062, 1153, 1264, 1265, 1292, 1366, 1406, 1451, 1452, 1644, 3819, 4025})
 """MariaDB's: null, duplicate, too large, out of range, unknown characters, foreign key, a trigger's SIGNAL, CHECK."""
+_PASSING_MYSQL_CODES = frozenset(
+    {
+        *(1020, 1205, 1213, 1412, 1614),  # changed meanwhile, a lock not got, a deadlock
+        *(1317, 1969, 3024),  # the statement was stopped, or took too long
+        *(1040, 1041, 1203, 1226),  # too many connections, or too much asked for just now
+        *(0, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 4031),  # the connection was lost, or closed
+    }
+)
+"""MariaDB's errors that begin again; its driver has more for connections, all from 2000 on."""
+_MYSQL_CONNECTIONS = range(2000, 3000)
 _RECORDS_SQLITE_WORDS = ("user-defined function raised", "string or blob too big")
 _LASTING_SQLSTATES = ("25006", "53100", "42")
 _LASTING_WORDS = ("readonly database", "disk is full", "no such table", "no such column", "read only", "read-only")
@@ -55,6 +65,8 @@ def may_pass(exc: Exception) -> bool:
         return False
     if type(exc.__cause__).__module__ == "sqlite3":
         return any(words in str(exc) for words in _PASSING_SQLITE_WORDS)
+    if (code := _mysql_code(exc)) is not None:
+        return code in _PASSING_MYSQL_CODES or code in _MYSQL_CONNECTIONS
     state = _sqlstate(exc) or ""
     return not state.startswith(_LASTING_SQLSTATES) and not any(words in str(exc) for words in _LASTING_WORDS)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from django.db import DataError, IntegrityError, OperationalError, ProgrammingError, connection
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError, connection
 
 from django_datastore.models import Conflict, RecordMetadata
 from django_datastore.storage.refusals import is_records, may_pass, storable
@@ -56,7 +56,16 @@ def from_postgresql(kind: type[Exception], sqlstate: str) -> Exception:
         (from_postgresql(ProgrammingError, "P0001"), True, False),  # a trigger refuses it
         (from_postgresql(IntegrityError, "23514"), True, False),  # CHECK
         (OperationalError(1213, "Deadlock found"), False, True),  # MariaDB
+        (OperationalError(1205, "Lock wait timeout exceeded"), False, True),
+        (OperationalError(2006, "Server has gone away"), False, True),
+        (OperationalError(2013, "Lost connection to server during query"), False, True),
+        (InterfaceError(0, ""), False, True),  # the connection is closed
+        (OperationalError(1927, "Connection was killed"), False, True),
+        (OperationalError(1054, "Unknown column 'name' in 'INSERT INTO'"), False, False),
+        (OperationalError(1142, "INSERT command denied"), False, False),
+        (OperationalError(1290, "The server is running with --read-only"), False, False),
         (OperationalError(1644, "a trigger refuses it"), True, False),
+        (OperationalError(1292, "Incorrect uuid value"), True, False),
     ],
     ids=repr,
 )
