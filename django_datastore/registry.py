@@ -29,6 +29,7 @@ def register(model: AnyModel, factory: SyncFactory) -> SyncedModel:
         raise AlreadyRegistered(f"{model._meta.label!r} is registered with DataStore already.")
     sync = factory(model, related=find)
     _registered[model] = sync
+    _forget_relations()
     events.model_registered.send(model, model_sync=sync)
     return sync
 
@@ -37,7 +38,13 @@ def unregister(model: AnyModel) -> None:
     """Stop syncing `model`. Its unsent mutations stay in the outbox. Raises `ModelNotRegistered`."""
     sync = get(model)
     del _registered[sync.model]
+    _forget_relations()
     events.model_unregistered.send(sync.model, model_sync=sync)
+
+
+def _forget_relations() -> None:
+    for sync in _registered.values():
+        sync.forget_relations()
 
 
 def find(model: AnyModel) -> SyncedModel | None:

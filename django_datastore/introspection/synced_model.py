@@ -132,6 +132,10 @@ class SyncedModel:
             if item.related_model is not None and (target := self._related(item.related_model)) is not None
         )
 
+    def forget_relations(self) -> None:
+        """Look for the models that foreign keys point to once more: one was registered, or is no longer."""
+        self.__dict__.pop("foreign_keys", None)
+
     def binding(self, name: str) -> FieldBinding:
         """A column by wire name, field name or attribute name; `InvalidPredicate` naming what exists."""
         if name == "pk" and len(self.key_bindings) == 1:

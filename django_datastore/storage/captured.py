@@ -77,6 +77,11 @@ class CapturedModel:
             if binding.attname in fields
         )
 
+    def forget_relations(self) -> None:
+        """Look for the models that foreign keys point to once more: one was registered, or is no longer."""
+        for name in ("columns", "by_wire_name", "key_columns", "foreign_keys"):
+            self.__dict__.pop(name, None)
+
     @cached_property
     def by_wire_name(self) -> Mapping[str, Column]:
         """The columns by wire name."""
@@ -228,13 +233,19 @@ _touched: WeakKeyDictionary[type[models.Model], tuple[CapturedModel, ...]] = Wea
 def add(captured: CapturedModel) -> None:
     """Capture the writes to a model from now on."""
     _registered[captured.model] = captured
-    _touched.clear()
+    _look_again()
 
 
 def remove(model: type[models.Model]) -> None:
     """Capture them no longer."""
     _registered.pop(model, None)
+    _look_again()
+
+
+def _look_again() -> None:
     _touched.clear()
+    for each in _registered.values():
+        each.forget_relations()
 
 
 def find(model: type[models.Model]) -> CapturedModel | None:

@@ -17,6 +17,7 @@ from django_datastore.introspection import Declarations, SyncedModel
 from django_datastore.schema.sdl import parse_sdl
 from django_datastore.schema.sdl_printer import print_sdl
 from django_datastore.schema.types import Schema
+from django_datastore.storage import captured
 from testproject.blog.models import Blog, Comment, Post
 from tests.shop.models import Article, Supplier
 
@@ -168,6 +169,19 @@ def test_unregistered_model_is_named_with_the_way_out() -> None:
 def test_parents_come_before_children() -> None:
     names = [sync.name for sync in registry.in_topological_order([registry.get(m) for m in (Comment, Post, Blog)])]
     assert names == ["Blog", "Post", "Comment"]
+
+
+def test_model_that_is_registered_anew_is_found_by_the_others() -> None:
+    comment, former = registry.get(Comment), registry.get(Post)
+    assert [target for _, target in comment.foreign_keys] == [former]
+    registry.unregister(Post)
+    try:
+        assert comment.foreign_keys == ()
+        assert captured.find(Comment).foreign_keys == ()  # type: ignore[union-attr]
+    finally:
+        anew = registry.register(Post, type(former))
+    assert [target for _, target in comment.foreign_keys] == [anew]
+    assert [column.parent for column in captured.find(Comment).foreign_keys] == [anew]  # type: ignore[union-attr]
 
 
 @isolate_apps("tests.shop")
