@@ -108,7 +108,7 @@ async def test_a_live_query_gets_its_rows_then_what_becomes_of_them() -> None:
         await page.next_of(type="changes", upserts=[], deletes=[key])
 
 
-@pytest.mark.skipif(connection.vendor == "postgresql", reason="PostgreSQL's JSON holds no half of a surrogate pair")
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="no other database's JSON holds half of a surrogate pair")
 async def test_half_of_a_surrogate_pair_reaches_the_browser_and_the_watch_goes_on() -> None:
     with muted():  # save() would refuse it, as AppSync does; rows of before registration are not asked
         post = await Post.objects.acreate(title="a", tags=["\ud800"], metadata={"\udfff": 1})
