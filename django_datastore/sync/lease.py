@@ -42,14 +42,14 @@ class Held:
 
 
 def acquire(name: str, *, owner: str, duration: timedelta) -> Held | None:
-    """Take the lease, or None while another process holds it."""
+    """Take the lease, or None while another holds it: another process, or another thread of this one."""
     using = outbox_alias()
     now = timezone.now()
     with write_transaction(using):
         leases = Lease.objects.using(using)
         leases.bulk_create([Lease(name=name, expires_at=now)], ignore_conflicts=True)
         row = leases.select_for_update().get(pk=name)
-        if row.expires_at > now and row.owner not in ("", owner):
+        if row.expires_at > now and row.owner:
             return None
         row.owner, row.expires_at, row.fence = owner, now + duration, row.fence + 1
         row.save(using=using)

@@ -241,23 +241,25 @@ def _take_back(merge: Merge, event: MutationEvent) -> None:
 def sweep(synced: SyncedModel, *, run: int, using: str | None = None) -> int:
     """Remove rows that no page, event or answer of the finished base sync `run` has shown. Returns how many.
 
-    Rows with unsent edits, and rows that were never synced, stay.
+    Rows with unsent edits, and rows that were never synced, stay. Once another run has begun nothing goes: it has seen
+    other records, and sweeps by itself.
     """
     alias = using or outbox_alias()
     deleted, last = 0, ""
     while unseen := metadata.unseen(synced.label, run, after=last, limit=_SWEEP, using=alias):
-        deleted += _sweep(synced, unseen, alias)
+        deleted += _sweep(synced, unseen, run, alias)
         last = unseen[-1]
     return deleted
 
 
 @begun_again
-def _sweep(synced: SyncedModel, keys: Sequence[str], using: str) -> int:
+def _sweep(synced: SyncedModel, keys: Sequence[str], run: int, using: str) -> int:
     keeps_version = synced.sync_expression is not None
     with write_transaction(using):
         with merging(synced, keys, using=using) as merge:
-            for key in keys:
-                if not merge.lanes.get(key):
+            for key in keys if merge.run == run else ():
+                known = merge.known.get(key)  # an event may have brought it since we looked
+                if known is not None and known.seen_in_run != run and not merge.lanes.get(key):
                     merge.settle(key, Evict(key, keeps_version))
         releasing.release(merge)
     return len(merge.outcome.deleted)

@@ -12,7 +12,7 @@ from django_datastore.exceptions import AnotherApi
 from django_datastore.introspection import SyncedModel
 from django_datastore.models import ModelMetadata
 from django_datastore.storage import metadata as record_metadata
-from django_datastore.storage.transactions import begun_again, outbox_alias, write_transaction
+from django_datastore.storage.transactions import outbox_alias
 
 _CLOCKS_DIFFER_MS = 60_000
 """How far the clocks of AppSync's machines may be apart."""
@@ -38,7 +38,6 @@ def move_to(endpoint: Endpoint) -> int:
     return ModelMetadata.objects.using(outbox_alias()).exclude(api=ours).update(api=ours)
 
 
-@begun_again
 def begin(
     synced: SyncedModel,
     wire_filter: Any,
@@ -52,23 +51,22 @@ def begin(
     """Go on with an interrupted run, or begin one: a base sync if it is asked for, due, or something changed here.
 
     After a change of the sync expression, what is outside it now goes; after one of the model's shape, what is known
-    of each record is incomplete, so that its version is taken once more.
+    of each record is incomplete, so that its version is taken once more. Call it in a transaction.
     """
     using = outbox_alias()
-    with write_transaction(using):
-        row = record_metadata.lock_models([synced.label], using)[synced.label]
-        same_filter = _text(row.sync_expression) == _text(wire_filter)
-        same_shape = row.shape == synced.shape
-        if row.next_token and not anew and same_filter and same_shape and (row.is_full_sync or not full):
-            return row
-        if row.shape and not same_shape:
-            record_metadata.forget_completeness(synced.label, using)
-        is_due = row.last_full_sync is None or row.last_full_sync + full_sync_interval / _MS < now.timestamp() * 1000
-        row.is_full_sync = full or is_due or not same_filter or not same_shape or row.last_sync is None
-        row.sync_expression, row.shape, row.api = wire_filter, synced.shape, api_name(endpoint)
-        row.next_token, row.started_at, row.holes = "", None, 0
-        row.run += 1
-        row.save(using=using)
+    row = record_metadata.lock_models([synced.label], using)[synced.label]
+    same_filter = _text(row.sync_expression) == _text(wire_filter)
+    same_shape = row.shape == synced.shape
+    if row.next_token and not anew and same_filter and same_shape and (row.is_full_sync or not full):
+        return row
+    if row.shape and not same_shape:
+        record_metadata.forget_completeness(synced.label, using)
+    is_due = row.last_full_sync is None or row.last_full_sync + full_sync_interval / _MS < now.timestamp() * 1000
+    row.is_full_sync = full or is_due or not same_filter or not same_shape or row.last_sync is None
+    row.sync_expression, row.shape, row.api = wire_filter, synced.shape, api_name(endpoint)
+    row.next_token, row.started_at, row.holes = "", None, 0
+    row.run += 1
+    row.save(using=using)
     return row
 
 

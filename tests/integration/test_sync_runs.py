@@ -12,13 +12,15 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.db.models import Q
+from django.utils import timezone
 
 import django_datastore as datastore
-from django_datastore import registry
-from django_datastore.exceptions import AnotherApi, SyncError
-from django_datastore.models import Conflict, ModelMetadata, RecordMetadata
+from django_datastore import conf, events, registry
+from django_datastore.exceptions import AnotherApi, LeaseLost, SyncError
+from django_datastore.models import Conflict, Lease, ModelMetadata, RecordMetadata
 from django_datastore.sync import engine
 from django_datastore.sync.engine import Engine
+from django_datastore.sync.merger import Counts
 from django_datastore.testing import LocalAppSync, connected
 from django_datastore.testing.appsync import AppSyncForTests
 from testproject.blog.datastore import PostSync
@@ -165,6 +167,32 @@ def test_model_whose_table_is_not_as_its_code_stops_no_other(site: Engine, appsy
     assert titles() == ["P"]
     assert ModelMetadata.objects.get(model="blog.blog").last_error
     assert not RecordMetadata.objects.filter(model="blog.blog").exists(), "nothing is quarantined for it"
+
+
+# -- runs that overlap ---------------------------------------------------------------------------------------------
+
+
+def test_run_that_was_overtaken_sweeps_nothing(site: Engine, appsync: AppSyncForTests) -> None:
+    appsync.load("Post", [RECORD, {"title": "a"}, {"title": "b"}])
+    site.sync()
+    appsync.execute(UPDATE, {"input": {"id": RECORD["id"], "title": "c", "_version": 1}})
+    others: list[dict[str, Counts] | None] = []
+
+    def oversleep(**_: Any) -> None:
+        """Once a page is stored, the lease runs out, and another process syncs."""
+        if not others:
+            Lease.objects.update(expires_at=timezone.now())
+            others.append(Engine(conf.current()).sync(full=True))
+
+    events.record_merged.connect(oversleep, sender=Post)
+    try:
+        with pytest.raises(LeaseLost):
+            site.sync(full=True)
+    finally:
+        events.record_merged.disconnect(oversleep, sender=Post)
+    assert [other is not None for other in others] == [True]
+    assert titles() == ["a", "b", "c"]
+    assert not Conflict.objects.exists()
 
 
 # -- another API ---------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """The sync processor (DataStore's `sync/processors/sync.ts`): base and delta syncs, parents first.
 
 Each page is merged and its `nextToken` stored in the same transaction, so an interrupted sync goes on where it was. A
-base sync ends with mark and sweep.
+base sync ends with mark and sweep. Whatever is stored of a run is stored under the lease: who has overslept it, and was
+taken over, stores nothing more.
 """
 
 from __future__ import annotations
@@ -144,29 +145,29 @@ class SyncProcessor:
 
     def _sync_model(self, synced: SyncedModel, held: Held, *, full: bool) -> Counts:
         wire_filter = expressions.wire_filter(synced)
-        row, page = self._open(synced, wire_filter, full=full)
+        row, page = self._open(synced, wire_filter, held, full=full)
         is_first = row.last_sync is None
         counts = Counts()
         with ThreadPoolExecutor(1, "datastore-pages") as ahead:  # the next page comes while this one is written
             while True:
-                held.renew()
                 coming = (
                     ahead.submit(self._fetch, synced, row, wire_filter, page.next_token) if page.next_token else None
                 )
-                counts.add(self._store(synced, row, page, is_first))
+                counts.add(self._store(synced, row, page, is_first, held, holes=row.holes + page.holes))
                 if coming is None:
                     break
                 page = coming.result()
         self._complete_if_possible(synced)
         if row.is_full_sync and not row.holes:
+            held.renew()
             counts.deleted += merger.sweep(synced, run=row.run)
-        runs.finish(row, self._clock())
+        self._finish(row, held)
         _tell(synced, row, counts)
         return counts
 
-    def _open(self, synced: SyncedModel, wire_filter: Any, *, full: bool) -> tuple[ModelMetadata, _Page]:
+    def _open(self, synced: SyncedModel, wire_filter: Any, held: Held, *, full: bool) -> tuple[ModelMetadata, _Page]:
         """The first page. A kept token that AppSync does not take (they age) must not stop us for ever."""
-        row = self._begin(synced, wire_filter, full=full)
+        row = self._begin(synced, wire_filter, held, full=full)
         try:
             page = self._fetch(synced, row, wire_filter, row.next_token)
         except (TransientError, Unauthorized):
@@ -174,21 +175,32 @@ class SyncProcessor:
         except SyncError:
             if not row.next_token:
                 raise
-            row = self._begin(synced, wire_filter, full=full or row.is_full_sync, anew=True)
+            row = self._begin(synced, wire_filter, held, full=full or row.is_full_sync, anew=True)
             page = self._fetch(synced, row, wire_filter, row.next_token)
         runs.check_clock(row, page.started_at or 0, synced.name)
         return row, page
 
-    def _begin(self, synced: SyncedModel, wire_filter: Any, *, full: bool, anew: bool = False) -> ModelMetadata:
-        return runs.begin(
-            synced,
-            wire_filter,
-            self._client.endpoint,
-            now=self._clock(),
-            full_sync_interval=self._full_sync_interval,
-            full=full,
-            anew=anew,
-        )
+    @begun_again
+    def _begin(
+        self, synced: SyncedModel, wire_filter: Any, held: Held, *, full: bool, anew: bool = False
+    ) -> ModelMetadata:
+        with write_transaction(outbox_alias()):
+            held.renew()
+            return runs.begin(
+                synced,
+                wire_filter,
+                self._client.endpoint,
+                now=self._clock(),
+                full_sync_interval=self._full_sync_interval,
+                full=full,
+                anew=anew,
+            )
+
+    @begun_again
+    def _finish(self, row: ModelMetadata, held: Held) -> None:
+        with write_transaction(outbox_alias()):
+            held.renew()
+            runs.finish(row, self._clock())
 
     def _fetch(self, synced: SyncedModel, row: ModelMetadata, wire_filter: Any, token: str) -> _Page:
         """The page at `token`, read as far as that goes without a database. Runs in a thread of its own, too."""
@@ -199,14 +211,17 @@ class SyncProcessor:
 
     @staticmethod
     @begun_again
-    def _store(synced: SyncedModel, row: ModelMetadata, page: _Page, is_first: bool) -> Counts:
-        """Merge a page, and note in the same transaction where to go on."""
+    def _store(
+        synced: SyncedModel, row: ModelMetadata, page: _Page, is_first: bool, held: Held, *, holes: int
+    ) -> Counts:
+        """Merge a page, and note in the same transaction where to go on, and how many holes the run has by now."""
         started_at = page.started_at if row.started_at is None else row.started_at
         with write_transaction(outbox_alias()):
+            held.renew()
             row.started_at = started_at
             merged = merger.merge_read(synced, page.found, settled_before=runs.settled_before(row), is_first=is_first)
             row.next_token = page.next_token or ""
-            row.holes += page.holes
+            row.holes = holes
             runs.save(row, "next_token", "started_at", "holes")
         return merged.counts
 

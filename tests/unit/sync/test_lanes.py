@@ -112,6 +112,7 @@ def test_lease_has_one_holder_and_passes_on_when_released() -> None:
     held = lease.acquire("job", owner="one", duration=MINUTE)
     assert held is not None
     assert lease.acquire("job", owner="two", duration=MINUTE) is None
+    assert lease.acquire("job", owner="one", duration=MINUTE) is None, "another thread of the same process"
     held.release()
     assert lease.acquire("job", owner="two", duration=MINUTE) is not None
     with pytest.raises(LeaseLost):

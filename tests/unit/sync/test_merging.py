@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models.signals import post_delete, post_save
 
 from django_datastore import events, registry
-from django_datastore.models import Change, Conflict, MutationEvent, RecordMetadata
+from django_datastore.models import Change, Conflict, ModelMetadata, MutationEvent, RecordMetadata
 from django_datastore.sync import merger
 from django_datastore.sync.classifying import Source
 from testproject.blog.models import Blog, Comment, Post
@@ -326,11 +326,27 @@ def test_receiver_that_raises_holds_the_deletion_and_the_page_goes_on() -> None:
     assert "not this one" in known(Slot, 1).reason
 
 
+def begin_run(model: type[models.Model], number: int) -> None:
+    ModelMetadata.objects.update_or_create(model=model._meta.label_lower, defaults={"run": number})
+
+
+def test_sweep_of_a_run_that_is_no_longer_the_last_takes_nothing() -> None:
+    begin_run(Blog, 1)
+    merge(Blog, wire(1, name="seen by the first"))
+    begin_run(Blog, 2)
+    merge(Blog, wire(2, name="seen by the second"))
+    assert merger.sweep(registry.get(Blog), run=1) == 0
+    assert Blog.objects.count() == 2
+    assert merger.sweep(registry.get(Blog), run=2) == 1
+    assert Blog.objects.get().name == "seen by the second"
+
+
 def test_sweep_takes_no_child_with_an_unsent_edit_along() -> None:
     merge(Blog, wire(1, name="gone"))
     merge(Post, wire(2, title="theirs", blogPostsId=key(1)))
     Post.objects.update(title="mine")
-    merger.sweep(registry.get(Blog), run=99)
+    begin_run(Blog, 2)
+    merger.sweep(registry.get(Blog), run=2)
     assert Blog.objects.exists()
     assert Post.objects.get().title == "mine"
     assert holds(Blog) == {"1": Hold.CHILDREN}
