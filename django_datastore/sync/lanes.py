@@ -10,8 +10,10 @@ import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 
-from django.db import connections
+from django.db import connections, transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
@@ -21,7 +23,7 @@ from django_datastore.models import MutationEvent, MutationEventQuerySet
 from django_datastore.storage.keysets import among, chunks
 from django_datastore.storage.references import WaitsForCreate
 from django_datastore.storage.refusals import storable
-from django_datastore.storage.transactions import outbox_alias, write_transaction
+from django_datastore.storage.transactions import begun_again, outbox_alias, write_transaction
 
 logger = logging.getLogger(__name__)
 State = MutationEvent.State
@@ -72,6 +74,7 @@ def of_records(
     return found
 
 
+@begun_again
 def claim(*, owner: str, limit: int, lease: timedelta, now: datetime | None = None) -> list[MutationEvent]:
     """Take up to `limit` due heads for this worker; nobody else gets them before the lease ends."""
     now = now or timezone.now()
@@ -104,6 +107,7 @@ def _never_compile(using: str) -> None:
             cursor.execute("SET LOCAL jit = off")
 
 
+@begun_again
 def renew(claimed: Sequence[MutationEvent], *, lease: timedelta, now: datetime | None = None) -> list[MutationEvent]:
     """Hold entries for another lease, before a further request about them. Returns those that are still ours."""
     now = now or timezone.now()
@@ -116,6 +120,7 @@ def renew(claimed: Sequence[MutationEvent], *, lease: timedelta, now: datetime |
     return mine
 
 
+@begun_again
 def recover_expired(now: datetime | None = None) -> int:
     """Free what a worker claimed and never settled. It may have been sent: its outcome will be read back."""
     now = now or timezone.now()
@@ -154,27 +159,36 @@ def settle(acknowledged: Iterable[MutationEvent]) -> None:
 
 
 def release(event: MutationEvent, verdict: Retry | Park) -> None:
-    """Give an owned entry back: to be tried again, or parked with its reason."""
-    event.lease_owner, event.lease_expires_at = "", None
-    event.error_type = storable(verdict.error.error_type or type(verdict.error).__name__, _ERROR_TYPE_LENGTH)
-    event.last_error = storable(verdict.error.message)
+    """Give an owned entry back: to be tried again, or parked with its reason. Call it in a transaction.
+
+    Only the row changes, so that the transaction may be begun again.
+    """
+    facts: dict[str, Any] = {
+        "lease_owner": "",
+        "lease_expires_at": None,
+        "error_type": storable(verdict.error.error_type or type(verdict.error).__name__, _ERROR_TYPE_LENGTH),
+        "last_error": storable(verdict.error.message),
+    }
     if isinstance(verdict, Park):
-        event.state, event.outcome_unknown = State.PARKED, False
+        facts |= {"state": State.PARKED, "outcome_unknown": False}
     else:
-        event.state = State.PENDING
-        event.next_attempt_at = verdict.at
-        event.outcome_unknown = verdict.outcome_unknown
-        event.attempts -= 0 if verdict.counts else 1
-    event.save(using=outbox_alias())
+        facts |= {"state": State.PENDING, "outcome_unknown": verdict.outcome_unknown, "next_attempt_at": verdict.at}
+        facts["attempts"] = event.attempts - (0 if verdict.counts else 1)
+    using = outbox_alias()
+    MutationEvent.objects.using(using).filter(pk=event.pk).update(**facts)
     if isinstance(verdict, Park):
-        _tell_parked(event)
+        tell = partial(_tell_parked, event, facts["error_type"], facts["last_error"])
+        transaction.on_commit(tell, using=using, robust=True)
 
 
 def give_back(claimed: Iterable[MutationEvent]) -> None:
     """Return entries that were claimed and certainly not sent, as if they had never been claimed."""
-    batch = list(claimed)
-    if not batch:
-        return
+    if batch := list(claimed):
+        _give_back(batch)
+
+
+@begun_again
+def _give_back(batch: Sequence[MutationEvent]) -> None:
     with write_transaction(outbox_alias()):
         pks = [event.pk for event in owned(batch)]
         MutationEvent.objects.using(outbox_alias()).filter(pk__in=pks).update(
@@ -187,10 +201,8 @@ def is_empty() -> bool:
     return not MutationEvent.objects.using(outbox_alias()).filter(~Q(state=State.PARKED)).exists()
 
 
-def _tell_parked(event: MutationEvent) -> None:
-    logger.warning(
-        "Parked %s of %s: %s", event.operation, event.model, event.last_error, extra={"action": "mutation_parked"}
-    )
+def _tell_parked(event: MutationEvent, error_type: str, reason: str) -> None:
+    logger.warning("Parked %s of %s: %s", event.operation, event.model, reason, extra={"action": "mutation_parked"})
     try:
         sender = registry.get(event.model).model
     except ModelNotRegistered:
@@ -201,6 +213,6 @@ def _tell_parked(event: MutationEvent) -> None:
         mutation_event_id=event.pk,
         operation=event.operation,
         record_key=event.record_key,
-        error_type=event.error_type,
-        reason=event.last_error,
+        error_type=error_type,
+        reason=reason,
     )

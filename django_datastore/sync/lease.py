@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from django_datastore.exceptions import LeaseLost
 from django_datastore.models import Lease
-from django_datastore.storage.transactions import outbox_alias, write_transaction
+from django_datastore.storage.transactions import begun_again, outbox_alias, write_transaction
 
 
 def new_owner() -> str:
@@ -41,6 +41,7 @@ class Held:
         mine.update(owner="", expires_at=timezone.now())
 
 
+@begun_again
 def acquire(name: str, *, owner: str, duration: timedelta) -> Held | None:
     """Take the lease, or None while another holds it: another process, or another thread of this one."""
     using = outbox_alias()

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from django_datastore.models import Setting
-from django_datastore.storage.transactions import outbox_alias, write_transaction
+from django_datastore.storage.transactions import begun_again, outbox_alias, write_transaction
 
 _KEY = "reachability"
 
@@ -29,6 +29,7 @@ def may_probe(now: datetime | None = None) -> bool:
     return at is None or at <= (now or timezone.now())
 
 
+@begun_again
 def failed(pause: Callable[[int], timedelta]) -> bool:
     """A request found AppSync unreachable. Returns whether that is news.
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
+from django.utils import timezone
 
 from django_datastore import registry
 from django_datastore.appsync_local.server import LocalServer
+from django_datastore.exceptions import TransientError
 from django_datastore.models import Conflict, MutationEvent, RecordMetadata
-from django_datastore.sync import merger
+from django_datastore.sync import lanes, merger
 from django_datastore.sync.engine import Engine
+from django_datastore.sync.lanes import Retry
+from django_datastore.sync.processors.mutation import MutationProcessor
 from testproject.blog.models import Post
 
 WORKERS = 4
@@ -96,3 +102,52 @@ def test_two_saves_of_one_row_leave_the_last_committed_values_in_the_outbox() ->
     event = MutationEvent.objects.get()
     assert (event.operation, event.data["title"]) == ("create", post.title)
     connection.close()
+
+
+# -- deadlocks ---------------------------------------------------------------------------------------------------------
+
+_BLOCKED = {
+    "mysql": "SELECT CAST(VARIABLE_VALUE AS UNSIGNED) FROM information_schema.GLOBAL_STATUS "
+    "WHERE VARIABLE_NAME = 'INNODB_ROW_LOCK_CURRENT_WAITS'",
+    "postgresql": "SELECT COUNT(*) FROM pg_locks WHERE NOT granted",
+}
+
+
+def wait_until_another_waits_for_us() -> None:
+    deadline = time.monotonic() + 30
+    with connection.cursor() as cursor:
+        while time.monotonic() < deadline:
+            cursor.execute(_BLOCKED[connection.vendor])
+            if cursor.fetchone() != (0,):
+                return
+    raise AssertionError("nobody waits")
+
+
+def release_failures(claimed: list[MutationEvent]) -> None:
+    verdict = Retry(TransientError("lost"), timezone.now(), outcome_unknown=True, counts=False)
+    MutationProcessor._release_failures([(event, verdict) for event in claimed])
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time, so nobody waits crosswise.")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("settle", [lanes.give_back, release_failures])
+def test_worker_that_loses_a_deadlock_begins_again(settle: Callable[[list[MutationEvent]], None]) -> None:
+    Post.objects.bulk_create([Post(title=str(number)) for number in range(20)])
+    claimed = lanes.claim(owner="me", limit=2, lease=timedelta(minutes=5))
+    entries = MutationEvent.objects.all()
+
+    def settle_and_close() -> None:
+        try:
+            settle(claimed)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            entries.exclude(pk=claimed[0].pk).update(error_type="ours")  # more than the other does: it is the victim
+            settling = pool.submit(settle_and_close)
+            wait_until_another_waits_for_us()
+            entries.filter(pk=claimed[0].pk).update(error_type="ours")
+        settling.result(timeout=60)
+    found = entries.filter(pk__in=[event.pk for event in claimed])
+    assert set(found.values_list("state", "lease_owner", "attempts")) == {(MutationEvent.State.PENDING, "", 0)}

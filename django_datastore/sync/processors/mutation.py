@@ -346,6 +346,7 @@ class MutationProcessor:
             merger.take_over(synced, event, remote, resolution)
 
     @staticmethod
+    @begun_again
     def _release_failures(failures: Sequence[tuple[MutationEvent, Retry | Park]]) -> None:
         if not failures:
             return
@@ -356,6 +357,7 @@ class MutationProcessor:
                     lanes.release(event, verdict)
 
     @staticmethod
+    @begun_again
     def _release(event: MutationEvent, verdict: Retry | Park) -> None:
         with write_transaction(outbox_alias()):
             if lanes.owned([event]):
