@@ -79,8 +79,9 @@ class CapturedModel:
 
     def forget_relations(self) -> None:
         """Look for the models that foreign keys point to once more: one was registered, or is no longer."""
-        for name in ("columns", "by_wire_name", "key_columns", "foreign_keys"):
-            self.__dict__.pop(name, None)
+        for name, item in vars(CapturedModel).items():
+            if isinstance(item, cached_property):
+                self.__dict__.pop(name, None)
 
     @cached_property
     def by_wire_name(self) -> Mapping[str, Column]:
