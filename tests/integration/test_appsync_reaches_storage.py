@@ -90,7 +90,7 @@ def test_base_sync_sweeps_rows_that_are_gone(site: Engine, appsync: LocalServer)
     assert Conflict.objects.get().kind == Conflict.Kind.VANISHED
 
 
-# -- promise 6: never backwards ------------------------------------------------------------------------------------
+# -- never backwards: promise 5 of the README -------------------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)
@@ -116,7 +116,7 @@ def test_a_page_with_three_versions_of_one_record_stores_the_last() -> None:
     assert Post.objects.get().title == "v3"
 
 
-# -- promise 7: your edit stands until it is sent ------------------------------------------------------------------
+# -- your edit stands until it is sent: promise 6 ----------------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)
