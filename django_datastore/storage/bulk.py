@@ -1,12 +1,14 @@
 """Many rows into one table, as fast as the database's driver does it. Past the ORM: nobody hears of it.
 
-PostgreSQL: `COPY`, and for changes `COPY` into a temporary table. SQLite and MariaDB: `executemany`.
-Rows are tuples of values such as the driver takes.
+PostgreSQL: `COPY`, and for changes `COPY` into a temporary table. SQLite: a hundred new rows in a statement, since a
+statement for each row lets another thread in between each time. MariaDB: `executemany`, of which its driver makes such
+statements. Rows are tuples of values such as the driver takes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, TypeAlias
 
 from django.db import connections, models, transaction
@@ -18,19 +20,58 @@ Row: TypeAlias = tuple[Any, ...]
 _FEW = 50
 """Changed rows for which PostgreSQL needs no temporary table."""
 _STAGE = "datastore_stage"
+_TOGETHER = 100
+"""Rows that one statement adds on SQLite. More are not faster."""
 
 
-def insert(model: type[models.Model], fields: Sequence[AnyField], rows: Sequence[Row], using: str) -> None:
-    """Add rows with the columns of `fields`; the database fills in the others."""
+def insert(
+    model: type[models.Model],
+    fields: Sequence[AnyField],
+    rows: Sequence[Row],
+    using: str,
+    *,
+    same: Mapping[AnyField, Any] | None = None,
+) -> None:
+    """Add rows with the columns of `fields`, and with those of `same`, whose value all of them share.
+
+    The database fills in the others.
+    """
     if not rows:
         return
     connection = connections[using]
+    target = _target(connection, model._meta.db_table, (*fields, *(same or ())))
+    shared = tuple(same.values()) if same else ()
     if connection.vendor == "postgresql" and _can_copy(connection) and len(rows) > 1:
-        _copy(connection, _target(connection, model._meta.db_table, fields), rows)
-        return
-    marks = ", ".join(["%s"] * len(fields))
+        _copy(connection, target, rows, shared)
+    elif connection.vendor == "sqlite":
+        _insert_together(connection, target, rows, shared)
+    else:
+        _insert_many(connection, target, rows, shared)
+
+
+def _insert_many(connection: BaseDatabaseWrapper, target: str, rows: Sequence[Row], shared: Row) -> None:
+    marks = _marks(len(rows[0]) + len(shared))
     with connection.cursor() as cursor:
-        cursor.executemany(f"INSERT INTO {_target(connection, model._meta.db_table, fields)} VALUES ({marks})", rows)
+        cursor.executemany(f"INSERT INTO {target} VALUES {marks}", [row + shared for row in rows] if shared else rows)
+
+
+def _insert_together(connection: BaseDatabaseWrapper, target: str, rows: Sequence[Row], shared: Row) -> None:
+    most = connection.features.max_query_params or len(rows[0]) * _TOGETHER
+    count = min((most - len(shared)) // len(rows[0]), _TOGETHER)
+    whole = len(rows) - len(rows) % count if count > 1 else 0
+    if whole:
+        many = ", ".join([_marks(len(rows[0]))] * count)
+        source = f"SELECT *, {', '.join(['%s'] * len(shared))} FROM (VALUES {many})" if shared else f"VALUES {many}"
+        statement = f"INSERT INTO {target} {source}"
+        with connection.cursor() as cursor:
+            for start in range(0, whole, count):
+                cursor.execute(statement, [*shared, *chain.from_iterable(rows[start : start + count])])
+    if rest := rows[whole:]:
+        _insert_many(connection, target, rest, shared)
+
+
+def _marks(count: int) -> str:
+    return f"({', '.join(['%s'] * count)})"
 
 
 def update(
@@ -86,7 +127,9 @@ def _can_copy(connection: BaseDatabaseWrapper) -> bool:
     return hasattr(getattr(connection, "Database", None), "AsyncConnection")
 
 
-def _copy(connection: BaseDatabaseWrapper, target: str, rows: Sequence[Row]) -> None:
-    with connection.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN") as copy:
+def _copy(connection: BaseDatabaseWrapper, target: str, rows: Sequence[Row], shared: Row = ()) -> None:
+    """Raises what Django would: the driver's own way to copy does not lead through it."""
+    copying = f"COPY {target} FROM STDIN"
+    with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(copying) as copy:
         for row in rows:
-            copy.write_row(row)
+            copy.write_row(row + shared)
