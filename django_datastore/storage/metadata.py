@@ -9,9 +9,11 @@ from typing import Any
 
 from django.db import connections
 
+from django_datastore.fields import to_json
 from django_datastore.models import ModelMetadata, RecordMetadata
 from django_datastore.storage import bulk
 from django_datastore.storage.keysets import among, chunks
+from django_datastore.storage.serialization import RemoteRecord
 from django_datastore.types import WireRecord
 
 Hold = RecordMetadata.Hold
@@ -37,6 +39,8 @@ class Known:
 
 _NAMES = tuple(item.name for item in fields(Known) if item.name != "id")
 _FIELDS: tuple[Any, ...] = tuple(RecordMetadata._meta.get_field(name) for name in _NAMES)
+_OWN = ("wire_key", "version", "last_changed_at")
+"""What the metadata of records that came and are here differs in; in all else it is alike."""
 _TABLE = RecordMetadata._meta.db_table
 _LABEL, _KEY = RecordMetadata._meta.get_field("model"), RecordMetadata._meta.get_field("record_key")
 _ID = RecordMetadata._meta.get_field("id")
@@ -58,10 +62,22 @@ def read(label: str, keys: Iterable[str], using: str) -> dict[str, Known]:
 
 def write(label: str, states: Mapping[str, Known], using: str) -> None:
     """Store what is known of these records now. The model is locked, so that an `id` is still true."""
-    new = [(label, key, *_values(state, using)) for key, state in states.items() if state.id is None]
-    changed = [(state.id, *_values(state, using)) for state in states.values() if state.id is not None]
+    new = [(label, key, *_values(state)) for key, state in states.items() if state.id is None]
+    changed = [(state.id, *_values(state)) for state in states.values() if state.id is not None]
     bulk.insert(RecordMetadata, (_LABEL, _KEY, *_FIELDS), new, using)
     bulk.update(RecordMetadata, (_ID,), _FIELDS, changed, using)
+
+
+def add(label: str, records: Iterable[RemoteRecord], run: int, using: str) -> None:
+    """Note records of which nothing was known: they are here now, as they came. `IntegrityError` if one was known."""
+    rows = [
+        (item.key, None if item.wire_key is None else to_json(item.wire_key), item.version, item.last_changed_at)
+        for item in records
+    ]
+    state = dict(zip(_FIELDS, _values(Known(seen_in_run=run)), strict=True))
+    own = [field for field in _FIELDS if field.name in _OWN]
+    same = {_LABEL: label} | {field: value for field, value in state.items() if field not in own}
+    bulk.insert(RecordMetadata, (_KEY, *own), rows, using, same=same)
 
 
 def mark_seen(ids: Sequence[int], run: int, using: str) -> None:
@@ -90,6 +106,15 @@ def incomplete(label: str, limit: int, using: str) -> list[list[Any]]:
 def forget_completeness(label: str, using: str) -> None:
     """The model's shape changed: a part of each record may be missing here, so its version is taken again."""
     RecordMetadata.objects.using(using).filter(model=label).update(incomplete=True)
+
+
+def lock(label: str, using: str) -> tuple[ModelMetadata, bool]:
+    """Lock a model for a merge, and say whether anything is held back, of whatever model.
+
+    The models of which something is held back are locked, too: the merge may release it.
+    """
+    holding = models_with_holds(using)
+    return lock_models({label, *holding}, using)[label], bool(holding)
 
 
 def lock_models(labels: Iterable[str], using: str) -> dict[str, ModelMetadata]:
@@ -161,15 +186,15 @@ def _known(values: Sequence[Any]) -> Known:
     )
 
 
-def _values(state: Known, using: str) -> tuple[Any, ...]:
+def _values(state: Known) -> tuple[Any, ...]:
     return (
-        None if state.wire_key is None else _JSON.get_prep_value(state.wire_key),
+        None if state.wire_key is None else to_json(state.wire_key),
         state.version,
         state.last_changed_at,
         state.presence,
         state.incomplete,
         state.hold,
-        None if state.remote is None else _JSON.get_prep_value(state.remote),
+        None if state.remote is None else to_json(state.remote),
         state.reason,
         state.waits_for,
         state.seen_in_run,

@@ -6,11 +6,9 @@ waits for comes or goes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-
-from django.db import transaction
 
 from django_datastore import registry
 from django_datastore.exceptions import AnotherApi
@@ -21,10 +19,9 @@ from django_datastore.storage.announcements import announcer
 from django_datastore.storage.serialization import RemoteRecord
 from django_datastore.storage.transactions import begun_again, outbox_alias, write_transaction
 from django_datastore.storage.wire_rows import wire_rows
-from django_datastore.sync import conflict, lanes, rebase, releasing
+from django_datastore.sync import arriving, conflict, lanes, rebase, releasing
 from django_datastore.sync.classifying import Evict, Forget, Revert, Source, is_of_another_api, on_top
 from django_datastore.sync.merging import Merge, Outcome, merging
-from django_datastore.sync.writing import NotNew
 from django_datastore.types import Operation, WireRecord
 
 _SWEEP = 1000
@@ -50,7 +47,7 @@ class Counts:
 class Merged:
     """What came of a page or a batch."""
 
-    counts: Counts
+    counts: Counts = field(default_factory=Counts)
     incomplete: frozenset[str] = frozenset()
     """Records to be read by their key, since a part of them did not come."""
     has_orphans: bool = False
@@ -64,6 +61,12 @@ class Readable:
     records: dict[str, RemoteRecord] = field(default_factory=dict)
     refused: list[tuple[object, str]] = field(default_factory=list)
     """What is no record that can be stored, with the reason."""
+
+    def without(self, keys: Collection[str]) -> Readable:
+        """What is left when these are stored."""
+        if not keys:
+            return self
+        return Readable({key: item for key, item in self.records.items() if key not in keys}, self.refused)
 
 
 def read(synced: SyncedModel, wires: Iterable[object]) -> Readable:
@@ -88,8 +91,9 @@ def prepare(synced: SyncedModel, found: Readable, using: str | None = None) -> R
     table = wire_rows(synced, using or outbox_alias())
     if table.is_plain:
         for record in found.records.values():
-            with suppress(KeyError, ValueError):  # it is looked at again when it is merged
-                record.row = table.row(record.key, record.wire)
+            if not record.deleted:
+                with suppress(KeyError, ValueError):  # it is looked at again when it is merged
+                    record.row = table.row(record.key, record.wire)
     return found
 
 
@@ -114,17 +118,17 @@ def merge_read(
 
     `settled_before` (server's ms) is for pages of base syncs: what is known of records that nobody has changed since
     must not be newer than the page, or it comes from another API; then nothing is stored, and `AnotherApi` raised.
-    With `is_first` nothing is expected to be known of them, and is only looked for if that turns out to be wrong.
+    With `is_first` they are expected to be new, and those that can be are stored as such (see `arriving`).
     """
     alias = using or outbox_alias()
     with write_transaction(alias):
-        if is_first:
-            try:
-                with transaction.atomic(using=alias):
-                    return _merge(synced, found, source, None, alias, blindly=True)
-            except NotNew:
-                pass
-        return _merge(synced, found, source, settled_before, alias)
+        new = arriving.store(synced, found.records, alias) if is_first else arriving.NONE
+        if new.releases:
+            releasing.release_children(synced, new.keys, alias)
+        left = found.without(new.keys)
+        merged = _merge(synced, left, source, settled_before, alias) if left.records or left.refused else Merged()
+    merged.counts.new += len(new.keys)
+    return merged
 
 
 def _merge(
@@ -133,10 +137,8 @@ def _merge(
     source: Source,
     settled_before: int | None,
     using: str,
-    *,
-    blindly: bool = False,
 ) -> Merged:
-    with merging(synced, found.records, using=using, blindly=blindly) as merge:
+    with merging(synced, found.records, using=using) as merge:
         for wire, reason in found.refused:
             conflict.record_once(synced, "[]", reason=reason, remote=wire)  # type: ignore[arg-type]
         if settled_before is not None:

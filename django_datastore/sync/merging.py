@@ -14,8 +14,6 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from django.db import IntegrityError
-
 from django_datastore.introspection import SyncedModel
 from django_datastore.models import MutationEvent, RecordMetadata
 from django_datastore.storage import metadata, rows
@@ -37,7 +35,7 @@ from django_datastore.sync.classifying import (
     decide,
 )
 from django_datastore.sync.removing import Removed
-from django_datastore.sync.writing import NotNew, Written
+from django_datastore.sync.writing import Written
 
 Hold = RecordMetadata.Hold
 Presence = RecordMetadata.Presence
@@ -75,7 +73,6 @@ class Merge:
         here: set[str],
         has_holds: bool,
         together: frozenset[tuple[str, str]],
-        blindly: bool,
     ) -> None:
         self.synced = synced
         self.using = using
@@ -91,7 +88,6 @@ class Merge:
         self.outcome = Outcome()
         """What was done, once the merge is over."""
         self._together = together
-        self._blindly = blindly
         self._decisions: dict[str, Decision] = {}
         self._seen: list[int] = []
 
@@ -118,7 +114,6 @@ class Merge:
             self.here,
             self.using,
             together=self._together,
-            blindly=self._blindly,
         )
         if removed.hindered:  # an edit may have moved what kept a row
             removed = removed.then(removing.remove(self.synced, list(removed.hindered), self.using))
@@ -134,18 +129,10 @@ class Merge:
                 reporting.report_refused(self.synced, item)
         vanished = [key for key in removed.deleted if isinstance(self._decisions[key], Evict)]
         reporting.report_vanished(self.synced, vanished)
-        self._note(states)
+        metadata.write(self.synced.label, states, self.using)
         metadata.mark_seen(self._seen, self.run, self.using)
         reporting.tell(self.synced, written, removed, self.using)
         self.outcome = _outcome(written, removed, held, states)
-
-    def _note(self, states: Mapping[str, Known]) -> None:
-        try:
-            metadata.write(self.synced.label, states, self.using)
-        except IntegrityError as exc:
-            if self._blindly:
-                raise NotNew from exc
-            raise
 
     # -- what was decided, as work -----------------------------------------------------------------------------------
 
@@ -204,33 +191,25 @@ def merging(
     using: str | None = None,
     settled: Collection[int] = (),
     together: frozenset[tuple[str, str]] = frozenset(),
-    blindly: bool = False,
 ) -> Iterator[Merge]:
     """Open a merge of these records, in a transaction; what was decided is written when the block ends.
 
     `settled` are the ids of outbox entries that are over with this merge. `together` are records, by label and key,
-    that will be here when the transaction ends. With `blindly` nothing is looked up: the records are taken for new, and
-    `NotNew` is raised if they are not; nothing of that merge may stay then.
-
-    Models of which something is held back are locked, too: this merge may release it.
+    that will be here when the transaction ends.
     """
     alias = using or outbox_alias()
     with write_transaction(alias):
-        holding = metadata.models_with_holds(alias)
-        models = metadata.lock_models({synced.label, *holding}, alias)
+        model, has_holds = metadata.lock(synced.label, alias)
         merge = Merge(
             synced,
             alias,
-            run=models[synced.label].run,
-            here=set() if blindly else rows.here(synced, keys, alias, lock=True),  # rows before lanes, as a save does
-            known={} if blindly else metadata.read(synced.label, keys, alias),
+            run=model.run,
+            here=rows.here(synced, keys, alias, lock=True),  # rows before lanes, as a save does
+            known=metadata.read(synced.label, keys, alias),
             lanes=lanes.of_records(synced.label, keys, alias, without=settled),
-            has_holds=bool(holding),
+            has_holds=has_holds,
             together=together,
-            blindly=blindly,
         )
-        if blindly and merge.lanes:
-            raise NotNew
         yield merge
         merge.close()
 

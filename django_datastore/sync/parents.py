@@ -11,11 +11,13 @@ from django.db import models
 from django_datastore.introspection import FieldBinding, SyncedModel
 from django_datastore.models import RecordMetadata
 from django_datastore.storage import metadata, rows
+from django_datastore.storage.serialization import RemoteRecord
 from django_datastore.storage.wire_rows import wire_rows
-from django_datastore.sync.classifying import Apply, HoldBack
+from django_datastore.sync.classifying import HoldBack
 
 Hold = RecordMetadata.Hold
 Presence = RecordMetadata.Presence
+_NOTHING: Mapping[str, frozenset[str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +40,27 @@ class _Pointer:
 
 def reunite(
     synced: SyncedModel,
-    wanted: Mapping[str, Apply],
+    records: Mapping[str, RemoteRecord],
     using: str,
     *,
+    without: Mapping[str, frozenset[str]] = _NOTHING,
     together: frozenset[tuple[str, str]] = frozenset(),
 ) -> Family:
     """Look for the parents of records that are to be written, where these may be parents of each other.
 
-    `together` are records, by label and key, that will be here with them.
+    `without` are wire fields that are not written, by record key. `together` are records, by label and key, that will
+    be here with them.
     """
     pointers = [
         pointer
         for binding, target in synced.foreign_keys
-        for pointer in _dangling(binding, target, wanted, using)
-        if (target.label, pointer.parent) not in together
+        for pointer in _dangling(binding, target, records, using)
+        if binding.wire_name not in without.get(pointer.key, ()) and (target.label, pointer.parent) not in together
     ]
     if not pointers:
         return Family()
     family = Family()
-    coming = set(wanted)
+    coming = set(records)
     lost = _lost(synced, pointers, coming)
     deleted = _deleted(lost, using)
     while lost:
@@ -65,7 +69,7 @@ def reunite(
                 names = family.detached.get(pointer.key, frozenset())
                 family.detached[pointer.key] = names | {pointer.binding.wire_name}
             else:
-                family.orphans[pointer.key] = _orphan(wanted[pointer.key], pointer)
+                family.orphans[pointer.key] = _orphan(records[pointer.key], pointer)
                 coming.discard(pointer.key)
         gone = {(pointer.key, pointer.binding.wire_name) for pointer in lost}
         pointers = [item for item in pointers if (item.key, item.binding.wire_name) not in gone]
@@ -74,21 +78,19 @@ def reunite(
 
 
 def _dangling(
-    binding: FieldBinding, target: SyncedModel, wanted: Mapping[str, Apply], using: str
+    binding: FieldBinding, target: SyncedModel, records: Mapping[str, RemoteRecord], using: str
 ) -> Iterator[_Pointer]:
     """The records whose parent by this foreign key has no row."""
     name = binding.wire_name
-    values = {
-        value for item in wanted.values() if type(value := item.record.wire.get(name)) is str or type(value) is int
-    }
+    values = {value for item in records.values() if type(value := item.wire.get(name)) is str or type(value) is int}
     keys = {value: key for value in values if (key := _key(binding, target, value)) is not None}
     absent = set(keys.values()) - rows.here(target, set(keys.values()), using)
     if not absent:
         return
-    for key, item in wanted.items():
-        value = item.record.wire.get(name)
+    for key, item in records.items():
+        value = item.wire.get(name)
         parent = keys.get(value) if type(value) is str or type(value) is int else None
-        if parent in absent and name not in item.without:
+        if parent in absent:
             yield _Pointer(key, binding, target, parent)
 
 
@@ -122,10 +124,10 @@ def _deleted(lost: Iterable[_Pointer], using: str) -> set[tuple[str, str]]:
     }
 
 
-def _orphan(item: Apply, pointer: _Pointer) -> HoldBack:
+def _orphan(record: RemoteRecord, pointer: _Pointer) -> HoldBack:
     name = pointer.binding.wire_name
     reason = f"Its {name} points to {pointer.target.name} {pointer.parent}, which is not here yet."
-    return HoldBack(item.record, Hold.MISSING_PARENT, reason, waits_for=f"{pointer.target.label} {pointer.parent}")
+    return HoldBack(record, Hold.MISSING_PARENT, reason, waits_for=f"{pointer.target.label} {pointer.parent}")
 
 
 def missing_default(synced: SyncedModel, using: str) -> str | None:

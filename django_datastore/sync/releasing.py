@@ -8,7 +8,7 @@ the end of a run ──▶ all of these, and records that wait for one another
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from django_datastore import registry
 from django_datastore.exceptions import ModelNotRegistered
@@ -33,9 +33,7 @@ def release(merge: Merge) -> None:
     synced, outcome, using = merge.synced, merge.outcome, merge.using
     if not (merge.has_holds or outcome.held):
         return
-    parents = [f"{synced.label} {key}" for key in outcome.applied]
-    for label, waiting in metadata.waiting_for(parents, using).items():
-        _again(label, waiting, using)
+    release_children(synced, outcome.applied, using)
     if outcome.deleted or outcome.updated or outcome.has_detached:
         for label in {target.label for _, target in synced.foreign_keys}:
             _again(label, metadata.held(label, [Hold.CHILDREN], using), using)
@@ -43,6 +41,12 @@ def release(merge: Merge) -> None:
         clashing = metadata.waiting_for([synced.label], using).get(synced.label, {})
         if 0 < len(clashing) <= _MOST and clashing.keys() != outcome.held.keys():
             _again(synced.label, clashing, using)
+
+
+def release_children(synced: SyncedModel, keys: Iterable[str], using: str) -> None:
+    """Try again what waited for these records, which are here now, in their transaction."""
+    for label, waiting in metadata.waiting_for([f"{synced.label} {key}" for key in keys], using).items():
+        _again(label, waiting, using)
 
 
 def _has_clashes(outcome: Outcome) -> bool:

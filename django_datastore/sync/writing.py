@@ -14,7 +14,7 @@ from django.db import DatabaseError, IntegrityError, OperationalError
 from django_datastore.introspection import FieldBinding, SyncedModel
 from django_datastore.models import RecordMetadata
 from django_datastore.storage import rows, swaps
-from django_datastore.storage.attempts import Change, attempt, persist
+from django_datastore.storage.attempts import Change, persist
 from django_datastore.storage.refusals import raise_trouble, storable, trace_of
 from django_datastore.storage.rows import Values
 from django_datastore.storage.wire_rows import wire_rows
@@ -36,10 +36,6 @@ class Written:
     """Records of which a part is unknown, or was not applied."""
 
 
-class NotNew(Exception):
-    """Records that were taken for new are not: the merge has to look first."""
-
-
 def write(
     synced: SyncedModel,
     wanted: Mapping[str, Apply],
@@ -48,15 +44,19 @@ def write(
     using: str,
     *,
     together: frozenset[tuple[str, str]] = frozenset(),
-    blindly: bool = False,
 ) -> Written:
     """Write living records, and fields that are put back.
 
     `here` are the keys that have a row. `together` are records, by label and key, that the caller stores in the same
-    transaction, and whose presence is checked at its end. With `blindly` nobody looked whether the records are new:
-    `NotNew` is raised if the database refuses anything.
+    transaction, and whose presence is checked at its end.
     """
-    family = parents.reunite(synced, wanted, using, together=together)
+    family = parents.reunite(
+        synced,
+        {key: item.record for key, item in wanted.items()},
+        using,
+        without={key: item.without for key, item in wanted.items() if item.without},
+        together=together,
+    )
     held = dict(family.orphans)
     writable = {key: item for key, item in wanted.items() if key not in held}
     stored = _stored(synced, [key for key in (*writable, *reverts) if key in here], using)
@@ -75,9 +75,7 @@ def write(
         row = stored.get(key)
         if isinstance(row, dict) and (different := _different(values, row)):
             changes.append(Change(key, different, row))
-    if blindly and attempt(synced, changes, using) is not None:
-        raise NotNew
-    refused = {} if blindly else _persist(synced, changes, using, check=not together)
+    refused = _persist(synced, changes, using, check=not together)
     held |= {key: _refused(synced, wanted[key], error, using) for key, error in refused.items() if key in wanted}
     done = [item for item in changes if item.key not in refused]
     return Written(
@@ -217,7 +215,9 @@ def _is_of_code(error: Exception) -> bool:
 
 def _refused(synced: SyncedModel, item: Apply, error: Exception, using: str) -> HoldBack:
     """Why the database refused a record: a parent that went meanwhile, another row, or its values."""
-    orphan = parents.reunite(synced, {item.record.key: item}, using).orphans.get(item.record.key)
+    key = item.record.key
+    family = parents.reunite(synced, {key: item.record}, using, without={key: item.without})
+    orphan = family.orphans.get(key)
     if orphan is not None:
         return orphan
     found = quarantined(item, error)

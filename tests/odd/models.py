@@ -102,6 +102,18 @@ class Price(Keyed):
     amount = models.DecimalField(max_digits=8, decimal_places=2)
 
 
+class Depot(Keyed):
+    """Not registered."""
+
+
+class Parcel(Keyed):
+    """A foreign key that stays here, with a default that may point to nothing, and one to another parcel."""
+
+    label = models.CharField(max_length=20)
+    inside = models.ForeignKey("self", models.CASCADE, null=True)
+    depot = models.ForeignKey(Depot, models.CASCADE, default=uuid.UUID(int=1))
+
+
 class Guard(models.Model):
     """Not registered: keeps a slot from being deleted."""
 

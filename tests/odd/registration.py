@@ -22,6 +22,10 @@ class LimitedSync(datastore.ModelSync):
     exclude = ["approved_by"]
 
 
+class ParcelSync(datastore.ModelSync):
+    exclude = ["depot"]
+
+
 class ShoutSync(datastore.ModelSync):
     types = {"text": "String"}
 
@@ -36,6 +40,7 @@ REGISTRATIONS = {
     models.Limited: LimitedSync,
     models.Shout: ShoutSync,
     models.Price: datastore.ModelSync,
+    models.Parcel: ParcelSync,
 }
 
 

@@ -33,6 +33,12 @@ def merge(model: type[models.Model], *wires: Any, source: Source = Source.PAGE) 
     return merger.merge_page(registry.get(model), list(wires), source=source)
 
 
+def arrive(model: type[models.Model], *wires: Any) -> Merged:
+    """Merge records as one page of the model's first sync."""
+    synced = registry.get(model)
+    return merger.merge_read(synced, merger.prepare(synced, merger.read(synced, wires)), is_first=True)
+
+
 def known(model: type[models.Model], number: int) -> RecordMetadata:
     """What is known of a record."""
     return RecordMetadata.objects.get(model=model._meta.label_lower, record_key=f'["{key(number)}"]')
