@@ -62,10 +62,9 @@ def _insert_together(connection: BaseDatabaseWrapper, target: str, rows: Sequenc
     if whole:
         many = ", ".join([_marks(len(rows[0]))] * count)
         source = f"SELECT *, {', '.join(['%s'] * len(shared))} FROM (VALUES {many})" if shared else f"VALUES {many}"
-        statement = f"INSERT INTO {target} {source}"
+        parts = [[*shared, *chain.from_iterable(rows[start : start + count])] for start in range(0, whole, count)]
         with connection.cursor() as cursor:
-            for start in range(0, whole, count):
-                cursor.execute(statement, [*shared, *chain.from_iterable(rows[start : start + count])])
+            cursor.executemany(f"INSERT INTO {target} {source}", parts)
     if rest := rows[whole:]:
         _insert_many(connection, target, rest, shared)
 
