@@ -42,6 +42,7 @@ _FIELDS: tuple[Any, ...] = tuple(RecordMetadata._meta.get_field(name) for name i
 _OWN = ("wire_key", "version", "last_changed_at")
 """What the metadata of records that came and are here differs in; in all else it is alike."""
 _TABLE = RecordMetadata._meta.db_table
+_MODELS = ModelMetadata._meta.db_table
 _LABEL, _KEY = RecordMetadata._meta.get_field("model"), RecordMetadata._meta.get_field("record_key")
 _ID = RecordMetadata._meta.get_field("id")
 _JSON = RecordMetadata._meta.get_field("remote")
@@ -108,13 +109,20 @@ def forget_completeness(label: str, using: str) -> None:
     RecordMetadata.objects.using(using).filter(model=label).update(incomplete=True)
 
 
-def lock(label: str, using: str) -> tuple[ModelMetadata, bool]:
-    """Lock a model for a merge, and say whether anything is held back, of whatever model.
+def lock(label: str, using: str) -> tuple[int, bool]:
+    """Lock a model for a merge. Returns its `run`, and whether anything is held back, of whatever model.
 
     The models of which something is held back are locked, too: the merge may release it.
     """
     holding = models_with_holds(using)
-    return lock_models({label, *holding}, using)[label], bool(holding)
+    wanted = {label, *holding}
+    condition, parameters = among("model", "varchar", sorted(wanted), using)
+    locking = "FOR UPDATE" if connections[using].features.has_select_for_update else ""
+    statement = f"SELECT model, run FROM {_MODELS} WHERE {condition} ORDER BY model {locking}"
+    run_of = dict(_rows(statement, using, *parameters))
+    if len(run_of) < len(wanted):
+        run_of = {name: row.run for name, row in lock_models(wanted, using).items()}
+    return run_of[label], bool(holding)
 
 
 def lock_models(labels: Iterable[str], using: str) -> dict[str, ModelMetadata]:

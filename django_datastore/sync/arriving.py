@@ -38,7 +38,7 @@ def store(synced: SyncedModel, records: Mapping[str, RemoteRecord], using: str) 
     """Store those records that are as new ones usually are, if none of them is known. Call it in a transaction."""
     if parents.missing_default(synced, using) is not None:
         return NONE
-    model, has_holds = metadata.lock(synced.label, using)
+    run, has_holds = metadata.lock(synced.label, using)
     new = _usual(synced, records, using)
     if not new:
         return NONE
@@ -47,7 +47,7 @@ def store(synced: SyncedModel, records: Mapping[str, RemoteRecord], using: str) 
             table = wire_rows(synced, using)
             bulk.insert(synced.model, table.fields, [row for item in new.values() if (row := item.row)], using)
             rows.check_now(using)
-            metadata.add(synced.label, new.values(), model.run, using)
+            metadata.add(synced.label, new.values(), run, using)
     except Exception as exc:  # one of them is known, or does not fit
         raise_trouble(exc)
         return NONE

@@ -63,8 +63,10 @@ def of_records(
     """The lanes of these records, by record key, without some entries; records that have none are left out."""
     found: dict[str, list[MutationEvent]] = {}
     table = MutationEvent._meta.db_table
-    if not MutationEvent.objects.using(using).filter(model=label).exists():  # most of the time, and soon known
-        return found
+    with connections[using].cursor() as cursor:
+        cursor.execute(f"SELECT 1 FROM {table} WHERE model = %s LIMIT 1", [label])
+        if cursor.fetchone() is None:  # most of the time, and soon known
+            return found
     for chunk in chunks(list(keys)):
         condition, parameters = among("record_key", "varchar", chunk, using)
         statement = f"SELECT * FROM {table} WHERE model = %s AND {condition} ORDER BY id"

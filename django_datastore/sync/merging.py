@@ -199,11 +199,11 @@ def merging(
     """
     alias = using or outbox_alias()
     with write_transaction(alias):
-        model, has_holds = metadata.lock(synced.label, alias)
+        run, has_holds = metadata.lock(synced.label, alias)
         merge = Merge(
             synced,
             alias,
-            run=model.run,
+            run=run,
             here=rows.here(synced, keys, alias, lock=True),  # rows before lanes, as a save does
             known=metadata.read(synced.label, keys, alias),
             lanes=lanes.of_records(synced.label, keys, alias, without=settled),

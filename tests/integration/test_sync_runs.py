@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.db import connection
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 import django_datastore as datastore
@@ -70,6 +70,23 @@ def test_interrupted_sync_goes_on_at_its_page(site: Engine, appsync: AppSyncForT
     done = engine.current().sync(posts)
     assert done is not None
     assert done["blog.post"].new == 5
+
+
+def test_page_is_not_stored_once_another_process_syncs(site: Engine, appsync: AppSyncForTests) -> None:
+    appsync.load("Post", [{"title": "late"}])
+
+    def take_over(**_: Any) -> None:
+        Lease.objects.filter(pk="sync").update(owner="another", fence=F("fence") + 1)
+
+    events.sync_queries_started.connect(take_over)
+    try:
+        with pytest.raises(LeaseLost):
+            site.sync()
+    finally:
+        events.sync_queries_started.disconnect(take_over)
+    assert not Post.objects.exists()
+    assert not RecordMetadata.objects.exists()
+    assert not ModelMetadata.objects.exclude(last_sync=None).exists()
 
 
 # -- what is here, and what is not ---------------------------------------------------------------------------------

@@ -214,15 +214,18 @@ class SyncProcessor:
     def _store(
         synced: SyncedModel, row: ModelMetadata, page: _Page, is_first: bool, held: Held, *, holes: int
     ) -> Counts:
-        """Merge a page, and note in the same transaction where to go on, and how many holes the run has by now."""
+        """Merge a page, and note in the same transaction where to go on, and how many holes the run has by now.
+
+        Nothing is stored once the lease is lost.
+        """
         started_at = page.started_at if row.started_at is None else row.started_at
         with write_transaction(outbox_alias()):
-            held.renew()
             row.started_at = started_at
             merged = merger.merge_read(synced, page.found, settled_before=runs.settled_before(row), is_first=is_first)
             row.next_token = page.next_token or ""
             row.holes = holes
             runs.save(row, "next_token", "started_at", "holes")
+            held.renew()
         return merged.counts
 
     def _complete_if_possible(self, synced: SyncedModel) -> None:
