@@ -7,8 +7,8 @@ waits for comes or goes.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from django_datastore import registry
 from django_datastore.exceptions import AnotherApi
@@ -16,9 +16,10 @@ from django_datastore.introspection import SyncedModel
 from django_datastore.models import Conflict, ModelMetadata, MutationEvent, RecordMetadata
 from django_datastore.storage import metadata
 from django_datastore.storage.announcements import announcer
+from django_datastore.storage.refusals import raise_trouble
 from django_datastore.storage.serialization import RemoteRecord
 from django_datastore.storage.transactions import begun_again, outbox_alias, write_transaction
-from django_datastore.storage.wire_rows import wire_rows
+from django_datastore.storage.wire_rows import WireRows, wire_rows
 from django_datastore.sync import arriving, conflict, lanes, rebase, releasing
 from django_datastore.sync.classifying import Evict, Forget, Revert, Source, is_of_another_api, on_top
 from django_datastore.sync.merging import Merge, Outcome, merging
@@ -92,9 +93,16 @@ def prepare(synced: SyncedModel, found: Readable, using: str | None = None) -> R
     if table.is_plain:
         for record in found.records.values():
             if not record.deleted:
-                with suppress(KeyError, ValueError):  # it is looked at again when it is merged
-                    record.row = table.row(record.key, record.wire)
+                record.row = _row(table, record)
     return found
+
+
+def _row(table: WireRows, record: RemoteRecord) -> tuple[Any, ...] | None:
+    try:
+        return table.row(record.key, record.wire)
+    except Exception as exc:  # it is not whole, or does not fit: it is looked at again when it is merged
+        raise_trouble(exc)
+        return None
 
 
 def merge_page(

@@ -106,12 +106,26 @@ class Depot(Keyed):
     """Not registered."""
 
 
+class Note:
+    """A default of a person's own, which fails when it is told to."""
+
+    failures: ClassVar[list[Exception]] = []
+    """What it raises next."""
+
+    @classmethod
+    def new(cls) -> str:
+        if cls.failures:
+            raise cls.failures.pop()
+        return "new"
+
+
 class Parcel(Keyed):
-    """A foreign key that stays here, with a default that may point to nothing, and one to another parcel."""
+    """Columns that stay here and whose defaults may fail, or point to nothing; and a parcel that it is in."""
 
     label = models.CharField(max_length=20)
     inside = models.ForeignKey("self", models.CASCADE, null=True)
     depot = models.ForeignKey(Depot, models.CASCADE, default=uuid.UUID(int=1))
+    note = models.CharField(max_length=20, default=Note.new)
 
 
 class Guard(models.Model):

@@ -23,7 +23,7 @@ class LimitedSync(datastore.ModelSync):
 
 
 class ParcelSync(datastore.ModelSync):
-    exclude = ["depot"]
+    exclude = ["depot", "note"]
 
 
 class ShoutSync(datastore.ModelSync):

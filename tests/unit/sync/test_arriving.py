@@ -14,7 +14,7 @@ from django_datastore import events
 from django_datastore.models import Change, Conflict, MutationEvent, RecordMetadata
 from django_datastore.sync import merger
 from testproject.blog.models import Comment, Post
-from tests.odd.models import Depot, Parcel, Slot
+from tests.odd.models import Depot, Note, Parcel, Slot
 from tests.odd.registration import registered
 from tests.unit.sync.wires import arrive, holds, key, known, merge, tombstone, wire
 
@@ -169,6 +169,14 @@ def test_default_that_points_to_nothing_holds_records_and_breaks_no_sync() -> No
     assert holds(Parcel) == {"1": Hold.QUARANTINED, "2": Hold.QUARANTINED}
     Depot.objects.create(pk=Parcel._meta.get_field("depot").get_default())
     merger.retry_holds(everything=True)
+    assert parcels() == {"p1": None, "p2": None}
+
+
+@pytest.mark.usefixtures("depot")
+def test_default_that_fails_leaves_its_record_to_a_merge() -> None:
+    Note.failures.append(TypeError("not now"))
+    arrive(Parcel, parcel(1), parcel(2))
+    assert not Note.failures
     assert parcels() == {"p1": None, "p2": None}
 
 
