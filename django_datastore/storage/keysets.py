@@ -21,13 +21,13 @@ def among(column: str, db_type: str, values: Sequence[Any], using: str) -> tuple
     connection = connections[using]
     quoted = connection.ops.quote_name(column)
     if connection.vendor == "postgresql":
-        return f"{quoted} = ANY(%s::{db_type.partition('(')[0]}[])", [_array(values)]
+        return f"{quoted} = ANY(%s::{db_type.partition('(')[0]}[])", [array(values)]
     if connection.vendor == "sqlite" and all(type(value) in (str, int) for value in values):
         return f"{quoted} IN (SELECT value FROM json_each(%s))", [json.dumps(list(values))]
     return f"{quoted} IN ({', '.join(['%s'] * len(values))})", list(values)
 
 
-def _array(values: Sequence[Any]) -> Any:
+def array(values: Sequence[Any]) -> Any:
     """The values as PostgreSQL spells an array, which for plain texts is nearly JSON; psycopg escapes one by one."""
     try:
         is_plain = "".join(values).isprintable()

@@ -12,7 +12,7 @@ from django.db import connections
 from django_datastore.fields import to_json
 from django_datastore.models import ModelMetadata, RecordMetadata
 from django_datastore.storage import bulk
-from django_datastore.storage.keysets import among, chunks
+from django_datastore.storage.keysets import among, array, chunks
 from django_datastore.storage.serialization import RemoteRecord
 from django_datastore.types import WireRecord
 
@@ -50,15 +50,27 @@ _JSON = RecordMetadata._meta.get_field("remote")
 
 def read(label: str, keys: Iterable[str], using: str) -> dict[str, Known]:
     """What is known of the records of one model, by record key; unknown ones are left out."""
-    columns = ", ".join(map(connections[using].ops.quote_name, ("record_key", "id", *_NAMES)))
     found: dict[str, Known] = {}
     for chunk in chunks(list(keys)):
-        condition, parameters = among("record_key", "varchar", chunk, using)
-        for key, *values in _rows(
-            f"SELECT {columns} FROM {_TABLE} WHERE model = %s AND {condition}", using, label, *parameters
-        ):
+        for key, *values in _rows(*_by_keys(label, chunk, using)):
             found[key] = _known(values)
     return found
+
+
+def _by_keys(label: str, keys: Sequence[str], using: str) -> tuple[Any, ...]:
+    """What reads these records.
+
+    PostgreSQL is told to look up one by one. It would rather read all records of the model, as long as it has no
+    statistics of a table that was just filled.
+    """
+    connection = connections[using]
+    columns = ", ".join(map(connection.ops.quote_name, ("record_key", "id", *_NAMES)))
+    if connection.vendor == "postgresql":
+        one = f"SELECT {columns} FROM {_TABLE} WHERE model = %s AND record_key = wanted.record_key LIMIT 1"
+        wanted = "unnest(%s::varchar[]) AS wanted (record_key)"
+        return f"SELECT found.* FROM {wanted} CROSS JOIN LATERAL ({one}) AS found", using, array(keys), label
+    condition, parameters = among("record_key", "varchar", keys, using)
+    return f"SELECT {columns} FROM {_TABLE} WHERE model = %s AND {condition}", using, label, *parameters
 
 
 def write(label: str, states: Mapping[str, Known], using: str) -> None:
