@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from django_datastore.datastore import DataStore as DataStore
     from django_datastore.options import ModelSync as ModelSync
     from django_datastore.storage.capture import capturing as capturing
-    from django_datastore.storage.entries import muted as muted
+    from django_datastore.storage.outbox.entries import muted as muted
     from django_datastore.sync.conflict import DISCARD as DISCARD
 
     S = TypeVar("S", bound=type[ModelSync])
@@ -34,7 +34,7 @@ _HOMES = {
     "ModelSync": "django_datastore.options",
     "DISCARD": "django_datastore.sync.conflict",
     "capturing": "django_datastore.storage.capture",
-    "muted": "django_datastore.storage.entries",
+    "muted": "django_datastore.storage.outbox.entries",
 }
 
 

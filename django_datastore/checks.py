@@ -43,7 +43,7 @@ from django_datastore.models import MutationEvent
 from django_datastore.predicates import graphql
 from django_datastore.schema import naming
 from django_datastore.schema.scalars import SCALARS
-from django_datastore.storage import uncaptured
+from django_datastore.storage.capture import uncaptured
 
 
 def register_checks() -> None:

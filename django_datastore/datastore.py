@@ -18,7 +18,7 @@ from django_datastore.introspection import SyncedModel
 from django_datastore.observe import hub
 from django_datastore.predicates import graphql
 from django_datastore.predicates.sort import parse
-from django_datastore.storage import conditions
+from django_datastore.storage.capture import conditions
 from django_datastore.storage.transactions import outbox_alias, write_transaction
 from django_datastore.sync import clearing, engine
 from django_datastore.sync.merger import Counts

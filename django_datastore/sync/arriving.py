@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from django_datastore.introspection import SyncedModel
-from django_datastore.storage import bulk, metadata, rows
+from django_datastore.storage.records import bulk, metadata, rows
+from django_datastore.storage.records.wire_rows import wire_rows
 from django_datastore.storage.refusals import raise_trouble
 from django_datastore.storage.serialization import RemoteRecord
-from django_datastore.storage.wire_rows import wire_rows
 from django_datastore.sync import lanes, parents, reporting
 from django_datastore.sync.removing import Removed
 from django_datastore.sync.writing import Written

@@ -15,7 +15,7 @@ from django.db import connections, transaction
 from django_datastore import registry
 from django_datastore.introspection import SyncedModel
 from django_datastore.models import RecordMetadata
-from django_datastore.storage import metadata, rows
+from django_datastore.storage.records import metadata, rows
 from django_datastore.storage.refusals import raise_trouble
 from django_datastore.storage.serialization import RemoteRecord, referenced_keys
 from django_datastore.storage.transactions import begun_again, write_transaction

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from django_datastore.introspection import SyncedModel
 from django_datastore.models import MutationEvent, RecordMetadata
-from django_datastore.storage.metadata import Known
+from django_datastore.storage.records.metadata import Known
 from django_datastore.storage.serialization import RemoteRecord
 from django_datastore.sync import rebase
 from django_datastore.types import Operation

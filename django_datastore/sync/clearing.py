@@ -12,7 +12,7 @@ from django_datastore import registry
 from django_datastore.exceptions import UnsentMutations
 from django_datastore.introspection import SyncedModel
 from django_datastore.models import Conflict, ModelMetadata, MutationEvent, RecordMetadata
-from django_datastore.storage.entries import muted
+from django_datastore.storage.outbox.entries import muted
 from django_datastore.storage.transactions import outbox_alias, write_transaction
 
 _CHUNK = 500

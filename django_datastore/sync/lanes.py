@@ -21,7 +21,7 @@ from django_datastore import events, registry
 from django_datastore.exceptions import LeaseLost, ModelNotRegistered, SyncError
 from django_datastore.models import MutationEvent, MutationEventQuerySet
 from django_datastore.storage.keysets import among, chunks
-from django_datastore.storage.references import WaitsForCreate
+from django_datastore.storage.outbox.references import WaitsForCreate
 from django_datastore.storage.refusals import storable
 from django_datastore.storage.transactions import begun_again, outbox_alias, write_transaction
 

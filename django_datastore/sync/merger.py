@@ -14,12 +14,12 @@ from django_datastore import registry
 from django_datastore.exceptions import AnotherApi
 from django_datastore.introspection import SyncedModel
 from django_datastore.models import Conflict, ModelMetadata, MutationEvent, RecordMetadata
-from django_datastore.storage import metadata
 from django_datastore.storage.announcements import announcer
+from django_datastore.storage.records import metadata
+from django_datastore.storage.records.wire_rows import WireRows, wire_rows
 from django_datastore.storage.refusals import raise_trouble
 from django_datastore.storage.serialization import RemoteRecord
 from django_datastore.storage.transactions import begun_again, outbox_alias, write_transaction
-from django_datastore.storage.wire_rows import WireRows, wire_rows
 from django_datastore.sync import arriving, conflict, lanes, rebase, releasing
 from django_datastore.sync.classifying import Evict, Forget, Revert, Source, is_of_another_api, on_top
 from django_datastore.sync.merging import Merge, Outcome, merging

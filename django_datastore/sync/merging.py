@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 
 from django_datastore.introspection import SyncedModel
 from django_datastore.models import MutationEvent, RecordMetadata
-from django_datastore.storage import metadata, rows
-from django_datastore.storage.metadata import Known
-from django_datastore.storage.rows import Values
+from django_datastore.storage.records import metadata, rows
+from django_datastore.storage.records.metadata import Known
+from django_datastore.storage.records.rows import Values
 from django_datastore.storage.serialization import RemoteRecord
 from django_datastore.storage.transactions import outbox_alias, write_transaction
 from django_datastore.sync import lanes, removing, reporting, writing

@@ -10,9 +10,9 @@ from django.db import models
 
 from django_datastore.introspection import FieldBinding, SyncedModel
 from django_datastore.models import RecordMetadata
-from django_datastore.storage import metadata, rows
+from django_datastore.storage.records import metadata, rows
+from django_datastore.storage.records.wire_rows import wire_rows
 from django_datastore.storage.serialization import RemoteRecord
-from django_datastore.storage.wire_rows import wire_rows
 from django_datastore.sync.classifying import HoldBack
 
 Hold = RecordMetadata.Hold

@@ -14,8 +14,8 @@ from django_datastore import registry
 from django_datastore.exceptions import ModelNotRegistered
 from django_datastore.introspection import SyncedModel
 from django_datastore.models import RecordMetadata
-from django_datastore.storage import metadata
-from django_datastore.storage.metadata import Known
+from django_datastore.storage.records import metadata
+from django_datastore.storage.records.metadata import Known
 from django_datastore.storage.serialization import RemoteRecord
 from django_datastore.storage.transactions import begun_again, write_transaction
 from django_datastore.sync import circles

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from django.db import transaction
 
 from django_datastore.introspection import SyncedModel
-from django_datastore.storage import dependents, rows
-from django_datastore.storage.dependents import Detached, Hindered
+from django_datastore.storage.records import dependents, rows
+from django_datastore.storage.records.dependents import Detached, Hindered
+from django_datastore.storage.records.rows import Values
 from django_datastore.storage.refusals import raise_trouble, storable
-from django_datastore.storage.rows import Values
 from django_datastore.types import WireRecord
 
 

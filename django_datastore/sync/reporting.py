@@ -14,7 +14,7 @@ from django_datastore.models import Conflict, RecordMetadata
 from django_datastore.storage import change_log
 from django_datastore.storage.announcements import announcer
 from django_datastore.storage.change_log import Entry
-from django_datastore.storage.metadata import Known
+from django_datastore.storage.records.metadata import Known
 from django_datastore.sync import conflict
 from django_datastore.sync.classifying import HoldBack, Refuse
 from django_datastore.sync.removing import Removed

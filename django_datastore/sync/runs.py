@@ -11,7 +11,7 @@ from django_datastore.appsync.endpoint import Endpoint
 from django_datastore.exceptions import AnotherApi
 from django_datastore.introspection import SyncedModel
 from django_datastore.models import ModelMetadata
-from django_datastore.storage import metadata as record_metadata
+from django_datastore.storage.records import metadata as record_metadata
 from django_datastore.storage.transactions import outbox_alias
 
 _CLOCKS_DIFFER_MS = 60_000

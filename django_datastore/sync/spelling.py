@@ -14,8 +14,8 @@ from typing import Any
 from django_datastore.introspection import FieldBinding, SyncedModel
 from django_datastore.models import MutationEvent
 from django_datastore.schema import naming
-from django_datastore.storage import metadata
-from django_datastore.storage.metadata import Known
+from django_datastore.storage.records import metadata
+from django_datastore.storage.records.metadata import Known
 from django_datastore.storage.serialization import referenced_keys
 from django_datastore.types import WireRecord
 

@@ -13,11 +13,11 @@ from django.db import DatabaseError, IntegrityError, OperationalError
 
 from django_datastore.introspection import FieldBinding, SyncedModel
 from django_datastore.models import RecordMetadata
-from django_datastore.storage import rows, swaps
-from django_datastore.storage.attempts import Change, persist
+from django_datastore.storage.records import rows, swaps
+from django_datastore.storage.records.attempts import Change, persist
+from django_datastore.storage.records.rows import Values
+from django_datastore.storage.records.wire_rows import wire_rows
 from django_datastore.storage.refusals import raise_trouble, storable, trace_of
-from django_datastore.storage.rows import Values
-from django_datastore.storage.wire_rows import wire_rows
 from django_datastore.sync import parents
 from django_datastore.sync.classifying import Apply, HoldBack, Source
 

@@ -14,7 +14,7 @@ from django_datastore import DataStore, registry
 from django_datastore.appsync_local.server import LocalServer
 from django_datastore.exceptions import ConditionFailed, InvalidPredicate, UnsentMutations
 from django_datastore.models import MutationEvent, RecordMetadata
-from django_datastore.storage.entries import muted
+from django_datastore.storage.outbox.entries import muted
 from django_datastore.sync import merger
 from django_datastore.sync.engine import Engine
 from testproject.blog.models import Blog, Post

@@ -22,7 +22,7 @@ from django.test import Client
 
 from django_datastore import consumers, registry, routing
 from django_datastore.models import Change
-from django_datastore.storage.entries import muted
+from django_datastore.storage.outbox.entries import muted
 from testproject.blog.models import Blog, Post
 from tests.shop.models import Supplier
 

@@ -37,7 +37,7 @@ from django_datastore.exceptions import (
 )
 from django_datastore.introspection import SyncedModel
 from django_datastore.models import MutationEvent
-from django_datastore.storage import metadata
+from django_datastore.storage.records import metadata
 from django_datastore.storage.serialization import RemoteRecord
 from django_datastore.storage.transactions import begun_again, outbox_alias, write_transaction
 from django_datastore.sync import backoff, conflict, connectivity, lanes, merger, readback

@@ -24,8 +24,8 @@ from django_datastore.conf import Settings
 from django_datastore.exceptions import BadModel, Offline, SyncError, TransientError, Unauthorized
 from django_datastore.introspection import SyncedModel
 from django_datastore.models import ModelMetadata
-from django_datastore.storage import metadata
 from django_datastore.storage.keysets import chunks
+from django_datastore.storage.records import metadata
 from django_datastore.storage.refusals import may_pass, storable
 from django_datastore.storage.transactions import begun_again, outbox_alias, write_transaction
 from django_datastore.sync import connectivity, expressions, lease, merger, runs

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_datastore.storage.coalescing import Append, Decision, Drop, Keep, Rewrite, Waiting, coalesce
+from django_datastore.storage.outbox.coalescing import Append, Decision, Drop, Keep, Rewrite, Waiting, coalesce
 from django_datastore.types import Operation, WireRecord
 
 CREATE, UPDATE, DELETE = Operation.CREATE, Operation.UPDATE, Operation.DELETE

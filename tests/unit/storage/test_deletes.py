@@ -103,7 +103,7 @@ def test_a_row_that_no_longer_meets_the_condition_is_not_told_as_deleted(
     """Between the look and the DELETE another process may change a row, which then stays."""
     make_tree()
     mirror.acknowledge_all()
-    from django_datastore.storage import deletes, stored
+    from django_datastore.storage.capture import deletes, stored
 
     look = stored.rows
 

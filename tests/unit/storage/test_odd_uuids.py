@@ -9,7 +9,7 @@ from django.db import connection
 
 from django_datastore import registry
 from django_datastore.models import Conflict, RecordMetadata
-from django_datastore.storage.wire_rows import wire_rows
+from django_datastore.storage.records.wire_rows import wire_rows
 from django_datastore.sync import merger
 from django_datastore.sync.classifying import Source
 from testproject.blog.models import Blog, Post

@@ -219,7 +219,7 @@ def test_a_save_that_finds_its_row_only_when_it_writes_tells_all_of_it(
 ) -> None:
     post = Post.objects.create(title="T", rating=1)
     mirror.acknowledge_all()
-    from django_datastore.storage import stored
+    from django_datastore.storage.capture import stored
 
     look, looked = stored.row, []
 

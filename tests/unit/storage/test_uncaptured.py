@@ -9,7 +9,7 @@ import pytest
 from django.db import connection, models
 
 from django_datastore import checks
-from django_datastore.storage import uncaptured
+from django_datastore.storage.capture import uncaptured
 from testproject.blog.models import Post
 from tests.shop.models import Account, Place
 

@@ -6,7 +6,7 @@ import pytest
 
 from django_datastore import registry
 from django_datastore.models import MutationEvent, RecordMetadata
-from django_datastore.storage.metadata import Known
+from django_datastore.storage.records.metadata import Known
 from django_datastore.storage.serialization import RemoteRecord
 from django_datastore.sync.classifying import (
     Apply,

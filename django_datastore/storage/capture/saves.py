@@ -13,9 +13,10 @@ from django.core.exceptions import ValidationError
 from django.db import connections, models, router, transaction
 
 from django_datastore.storage import captured as captures
-from django_datastore.storage import conditions, entries, stored
+from django_datastore.storage.capture import conditions, stored
 from django_datastore.storage.captured import UNKNOWN, CapturedModel, Column, Difference, Row, identical, is_expression
-from django_datastore.storage.entries import Write
+from django_datastore.storage.outbox import entries
+from django_datastore.storage.outbox.entries import Write
 from django_datastore.storage.transactions import outbox_alias, write_transaction
 from django_datastore.types import OpType, WireRecord
 

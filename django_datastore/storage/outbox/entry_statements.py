@@ -20,8 +20,8 @@ from django_datastore.storage.keysets import among
 from django_datastore.types import OpType
 
 if TYPE_CHECKING:
-    from django_datastore.storage.entries import Write
-    from django_datastore.storage.references import Lane
+    from django_datastore.storage.outbox.entries import Write
+    from django_datastore.storage.outbox.references import Lane
 
 _GIVEN = {
     **{name: f"%({name})s" for name in ("model", "record_key", "operation", "data", "base", "condition", "waits_for")},

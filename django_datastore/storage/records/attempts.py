@@ -9,10 +9,10 @@ from typing import Any
 from django.db import transaction
 
 from django_datastore.introspection import SyncedModel
-from django_datastore.storage import bulk, rows
+from django_datastore.storage.records import bulk, rows
+from django_datastore.storage.records.rows import Values
+from django_datastore.storage.records.wire_rows import wire_rows
 from django_datastore.storage.refusals import raise_trouble
-from django_datastore.storage.rows import Values
-from django_datastore.storage.wire_rows import wire_rows
 
 
 @dataclass(slots=True)

@@ -15,11 +15,12 @@ from django.db import models
 from django.db.models import QuerySet
 
 from django_datastore.storage import captured as captures
-from django_datastore.storage import conditions, doomed, entries, stored
+from django_datastore.storage.capture import conditions, doomed, stored
+from django_datastore.storage.capture.setwise import deleted, differences, touched_rows
+from django_datastore.storage.capture.stored import Rows
 from django_datastore.storage.captured import CapturedModel
-from django_datastore.storage.entries import Write
-from django_datastore.storage.setwise import deleted, differences, touched_rows
-from django_datastore.storage.stored import Rows
+from django_datastore.storage.outbox import entries
+from django_datastore.storage.outbox.entries import Write
 from django_datastore.storage.transactions import outbox_alias, write_transaction
 
 _CASCADE, _SET_NULL, _SET_DEFAULT = (

@@ -15,9 +15,9 @@ from django.db import IntegrityError, models, transaction
 from django.db.models import F, Max, Min
 
 from django_datastore.introspection import SyncedModel
-from django_datastore.storage import dependents, rows
-from django_datastore.storage.attempts import Change, attempt
-from django_datastore.storage.rows import Values
+from django_datastore.storage.records import dependents, rows
+from django_datastore.storage.records.attempts import Change, attempt
+from django_datastore.storage.records.rows import Values
 
 AnyField: TypeAlias = "models.Field[Any, Any]"
 

@@ -21,10 +21,11 @@ from django.utils import timezone
 
 from django_datastore import events
 from django_datastore.models import MutationEvent, RecordMetadata
-from django_datastore.storage import change_log, entry_statements, references
+from django_datastore.storage import change_log
 from django_datastore.storage.announcements import announcer
 from django_datastore.storage.captured import CapturedModel
-from django_datastore.storage.coalescing import Append, Drop, Keep, Rewrite, Waiting, coalesce
+from django_datastore.storage.outbox import entry_statements, references
+from django_datastore.storage.outbox.coalescing import Append, Drop, Keep, Rewrite, Waiting, coalesce
 from django_datastore.types import Operation, OpType, WireRecord
 
 T = TypeVar("T")

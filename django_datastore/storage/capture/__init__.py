@@ -25,7 +25,8 @@ from django.db.models.sql import DeleteQuery, UpdateQuery
 
 from django_datastore import registry
 from django_datastore.introspection import SyncedModel
-from django_datastore.storage import bulk_creates, captured, deletes, doomed, saves, setwise
+from django_datastore.storage import captured
+from django_datastore.storage.capture import bulk_creates, deletes, doomed, saves, setwise
 
 _CAPTURES: tuple[tuple[type, str, Callable[..., Any]], ...] = (
     (models.Model, "save_base", saves.save_base),

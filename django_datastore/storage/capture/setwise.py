@@ -13,10 +13,11 @@ from django.db import NotSupportedError, models, router, transaction
 from django.db.models import QuerySet
 
 from django_datastore.storage import captured as captures
-from django_datastore.storage import doomed, entries, stored
+from django_datastore.storage.capture import doomed, stored
+from django_datastore.storage.capture.stored import Rows
 from django_datastore.storage.captured import CapturedModel, Column, Row, is_expression
-from django_datastore.storage.entries import Write
-from django_datastore.storage.stored import Rows
+from django_datastore.storage.outbox import entries
+from django_datastore.storage.outbox.entries import Write
 from django_datastore.storage.transactions import outbox_alias, write_transaction
 from django_datastore.types import OpType
 

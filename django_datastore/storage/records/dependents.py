@@ -16,8 +16,8 @@ from django.db.models.deletion import Collector, ProtectedError, RestrictedError
 
 from django_datastore import registry
 from django_datastore.introspection import SyncedModel
-from django_datastore.storage import rows
 from django_datastore.storage.keysets import chunks
+from django_datastore.storage.records import rows
 
 AnyModel: TypeAlias = type[models.Model]
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from django.db.models.deletion import Collector
 
-from django_datastore.storage import stored
+from django_datastore.storage.capture import stored
+from django_datastore.storage.capture.stored import Rows
 from django_datastore.storage.captured import CapturedModel
-from django_datastore.storage.stored import Rows
 
 
 class _Doomed:

@@ -13,11 +13,12 @@ from django.db.models import Q, QuerySet
 
 from django_datastore.introspection.kinds import AnyField
 from django_datastore.storage import captured as captures
-from django_datastore.storage import entries, stored
+from django_datastore.storage.capture import stored
+from django_datastore.storage.capture.setwise import differences, wire_of, written_alias
+from django_datastore.storage.capture.stored import Rows
 from django_datastore.storage.captured import UNKNOWN, CapturedModel, Column, is_expression
-from django_datastore.storage.entries import Write
-from django_datastore.storage.setwise import differences, wire_of, written_alias
-from django_datastore.storage.stored import Rows
+from django_datastore.storage.outbox import entries
+from django_datastore.storage.outbox.entries import Write
 from django_datastore.storage.transactions import outbox_alias, write_transaction
 from django_datastore.types import OpType
 

@@ -1,0 +1,1 @@
+"""The outbox, as writes fill it: entries, what they make of what waits already, and what they wait for."""
