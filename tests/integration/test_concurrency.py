@@ -6,10 +6,11 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.utils import timezone
 
 from django_datastore import registry
@@ -109,7 +110,7 @@ def test_two_saves_of_one_row_leave_the_last_committed_values_in_the_outbox() ->
 _BLOCKED = {
     "mysql": "SELECT CAST(VARIABLE_VALUE AS UNSIGNED) FROM information_schema.GLOBAL_STATUS "
     "WHERE VARIABLE_NAME = 'INNODB_ROW_LOCK_CURRENT_WAITS'",
-    "postgresql": "SELECT COUNT(*) FROM pg_locks WHERE NOT granted",
+    "postgresql": "SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))",
 }
 
 
@@ -143,7 +144,8 @@ def test_worker_that_loses_a_deadlock_begins_again(settle: Callable[[list[Mutati
             connections.close_all()
 
     with ThreadPoolExecutor(1) as pool:
-        with transaction.atomic():
+        # On a slow machine PostgreSQL may pick us as the victim.
+        with suppress(OperationalError), transaction.atomic():
             entries.exclude(pk=claimed[0].pk).update(error_type="ours")  # more than the other does: it is the victim
             settling = pool.submit(settle_and_close)
             wait_until_another_waits_for_us()
