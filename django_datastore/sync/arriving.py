@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from django_datastore.introspection import SyncedModel
-from django_datastore.storage.records import bulk, metadata, rows
+from django_datastore.storage import bulk
+from django_datastore.storage.records import metadata, rows
 from django_datastore.storage.records.wire_rows import wire_rows
 from django_datastore.storage.refusals import raise_trouble
 from django_datastore.storage.serialization import RemoteRecord

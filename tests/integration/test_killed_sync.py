@@ -43,7 +43,7 @@ def test_killed_base_sync_goes_on_at_its_page_and_ends_equal_to_appsync(transact
             "DEMO_DIR": str(tmp_path),
             "APPSYNC_ENDPOINT": appsync.url,
             "APPSYNC_API_KEY": appsync.api_key,
-            "SYNC_PAGE_SIZE": str(RECORDS // PAGES),
+            "SYNC_PAGE_SIZE": str(min(RECORDS // PAGES, 1000)),
             "DJANGO_SETTINGS_MODULE": "tests.worker_settings",
         }
         for moment in sorted(rng.randrange(RECORDS * 3 // 4) for _ in range(KILLS)):

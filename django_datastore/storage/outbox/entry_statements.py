@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from django_datastore.fields import to_json
 from django_datastore.models import MutationEvent, RecordMetadata
-from django_datastore.storage import change_log
+from django_datastore.storage import bulk, change_log
 from django_datastore.storage.captured import CapturedModel
 from django_datastore.storage.compiled import once
 from django_datastore.storage.keysets import among
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from django_datastore.storage.outbox.entries import Write
     from django_datastore.storage.outbox.references import Lane
 
+_CONTENTS = ("operation", "data", "base", "condition", "waits_for")
+"""The columns that say what is to be told AppSync."""
 _GIVEN = {
-    **{name: f"%({name})s" for name in ("model", "record_key", "operation", "data", "base", "condition", "waits_for")},
-    "shape": "%(shape)s",
-    "next_attempt_at": "%(now)s",
-    "created_at": "%(now)s",
+    **{name: f"%({name})s" for name in ("model", "record_key", *_CONTENTS, "shape")},
+    **dict.fromkeys(("next_attempt_at", "created_at"), "%(now)s"),
 }
 """The columns that differ from entry to entry; all others have their defaults in the database."""
 _REWRITTEN = (
@@ -45,8 +45,6 @@ class _Statements:
     """Of an entry, if its lane is empty."""
     first_delete: str
     """Of a delete, if its lane is empty and AppSync is not known to have deleted the record."""
-    every: str
-    """Of entries whose lanes are known to be empty: one for each set of parameters, or all of a JSON array."""
     change: str
     """Of the change."""
     go_together: bool
@@ -62,13 +60,14 @@ def insert_first(captured: CapturedModel, written: Write, waits_for: Sequence[La
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     statement = statements.first_delete if written.op_type is OpType.DELETE else statements.first
     change = {"model": captured.label, "entries": change_log.one(*written.change), "now": now}
-    parameters = _parameters(captured, written, waits_for, now)
+    contents = dict(zip(_CONTENTS, _contents(written, waits_for), strict=True))
+    entry = {**contents, "model": captured.label, "record_key": written.key, "shape": captured.synced.shape, "now": now}
     with connection.cursor() as cursor:
         if statements.go_together:
-            cursor.execute(f"{statements.change}; {statement}", {**parameters, **change})
+            cursor.execute(f"{statements.change}; {statement}", {**entry, **change})
         else:
             cursor.execute(statements.change, change)
-            cursor.execute(statement, parameters)
+            cursor.execute(statement, entry)
         return statements.event(cursor)
 
 
@@ -78,48 +77,26 @@ def insert_all(
     """Insert the entries of lanes that are known to be empty, and locked by their rows."""
     if not writes:
         return
-    statements = once(using, insert_first, _compile)
-    connection = connections[using]
-    now = connection.ops.adapt_datetimefield_value(timezone.now())
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            entries = f"[{','.join(map(_as_json, writes, waits_for))}]"
-            parameters = {"model": captured.label, "shape": captured.synced.shape, "now": now, "entries": entries}
-            cursor.execute(statements.every, parameters)
-        else:
-            rows = [_parameters(captured, each, lanes, now) for each, lanes in zip(writes, waits_for, strict=True)]
-            cursor.executemany(statements.every, rows)
+    now = connections[using].ops.adapt_datetimefield_value(timezone.now())
+    same = {"model": captured.label, "shape": captured.synced.shape, "next_attempt_at": now, "created_at": now}
+    bulk.insert(
+        MutationEvent,
+        [_field(name) for name in ("record_key", *_CONTENTS)],
+        [(each.key, *_contents(each, lanes)) for each, lanes in zip(writes, waits_for, strict=True)],
+        using,
+        same={_field(name): value for name, value in same.items()},
+    )
 
 
 def rewrite_all(entries: Sequence[MutationEvent], using: str) -> None:
     """Store what coalescing made of entries."""
-    if not entries:
-        return
     connection = connections[using]
-    fields = [item for item in MutationEvent._meta.concrete_fields if item.name in _REWRITTEN]
+    fields = [_field(name) for name in _REWRITTEN]
     rows = [
-        [*(item.get_db_prep_save(getattr(each, item.attname), connection) for item in fields), each.pk]
+        (each.pk, *(item.get_db_prep_save(getattr(each, item.attname), connection) for item in fields))
         for each in entries
     ]
-    with connection.cursor() as cursor:
-        cursor.executemany(once(using, rewrite_all, _compile_rewrite), rows)
-
-
-def _compile_rewrite(connection: BaseDatabaseWrapper) -> str:
-    quote = connection.ops.quote_name
-    columns = [str(item.column) for item in MutationEvent._meta.concrete_fields if item.name in _REWRITTEN]
-    values = ", ".join(f"{quote(column)} = %s" for column in columns)
-    return f"UPDATE {quote(MutationEvent._meta.db_table)} SET {values} WHERE {quote('id')} = %s"
-
-
-def _as_json(written: Write, waits_for: Sequence[Lane]) -> str:
-    """A write as the record that PostgreSQL reads: one parameter is cheaper there than many."""
-    base = to_json(written.base) if written.base else "{}"
-    condition = "null" if written.condition is None else to_json(written.condition)
-    return (
-        f'{{"record_key":{to_json(written.key)},"operation":"{written.operation}","data":{to_json(written.changed)},'
-        f'"base":{base},"condition":{condition},"waits_for":{to_json(waits_for) if waits_for else "[]"}}}'
-    )
+    bulk.update(MutationEvent, [_field("id")], fields, rows, using)
 
 
 def lanes_among(captured: CapturedModel, keys: Sequence[str], using: str) -> set[str]:
@@ -141,18 +118,19 @@ def last_ids(captured: CapturedModel, keys: Sequence[str], using: str) -> dict[s
     return dict(waiting.values_list("record_key").annotate(Max("id")))
 
 
-def _parameters(captured: CapturedModel, written: Write, waits_for: Sequence[Lane], now: Any) -> dict[str, Any]:
-    return {
-        "model": captured.label,
-        "record_key": written.key,
-        "operation": written.operation.value,
-        "data": to_json(written.changed),
-        "base": to_json(written.base) if written.base else "{}",
-        "condition": None if written.condition is None else to_json(written.condition),
-        "waits_for": to_json(waits_for) if waits_for else "[]",
-        "shape": captured.synced.shape,
-        "now": now,
-    }
+def _contents(written: Write, waits_for: Sequence[Lane]) -> tuple[str | None, ...]:
+    """The values of the columns `_CONTENTS`."""
+    return (
+        written.operation.value,
+        to_json(written.changed),
+        to_json(written.base) if written.base else "{}",
+        None if written.condition is None else to_json(written.condition),
+        to_json(waits_for) if waits_for else "[]",
+    )
+
+
+def _field(name: str) -> Any:
+    return MutationEvent._meta.get_field(name)
 
 
 def _compile(connection: BaseDatabaseWrapper) -> _Statements:
@@ -175,7 +153,6 @@ def _compile(connection: BaseDatabaseWrapper) -> _Statements:
     return _Statements(
         first=first,
         first_delete=first_delete,
-        every=_every(connection, outbox, columns),
         change=change_log.insert_sql(connection),
         go_together=go_together,
         event=_event_returned if is_postgresql else _event_inserted,
@@ -192,19 +169,6 @@ def _event_returned(cursor: Any) -> int | None:
         cursor.nextset()
     found = cursor.fetchone()
     return None if found is None else found[0]
-
-
-def _every(connection: BaseDatabaseWrapper, outbox: str, columns: str) -> str:
-    if connection.vendor != "postgresql":
-        return f"INSERT INTO {outbox} ({columns}) VALUES ({', '.join(_GIVEN.values())})"
-    read = {
-        name: f"entry.{name}::text" for name in ("record_key", "operation", "data", "base", "condition", "waits_for")
-    }
-    return (
-        f"INSERT INTO {outbox} ({columns}) SELECT {', '.join({**_GIVEN, **read}.values())} "
-        "FROM json_to_recordset(%(entries)s::json) "
-        "AS entry(record_key text, operation text, data json, base json, condition json, waits_for json)"
-    )
 
 
 def _lane(alias: str, connection: BaseDatabaseWrapper) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 from django.db import transaction
 
 from django_datastore.introspection import SyncedModel
-from django_datastore.storage.records import bulk, rows
+from django_datastore.storage import bulk
+from django_datastore.storage.records import rows
 from django_datastore.storage.records.rows import Values
 from django_datastore.storage.records.wire_rows import wire_rows
 from django_datastore.storage.refusals import raise_trouble

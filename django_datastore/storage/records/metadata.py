@@ -11,8 +11,8 @@ from django.db import connections
 
 from django_datastore.fields import to_json
 from django_datastore.models import ModelMetadata, RecordMetadata
+from django_datastore.storage import bulk
 from django_datastore.storage.keysets import among, array, chunks
-from django_datastore.storage.records import bulk
 from django_datastore.storage.serialization import RemoteRecord
 from django_datastore.types import WireRecord
 

@@ -12,8 +12,8 @@ from django.db import connections, models
 from django.db.models.sql import DeleteQuery, InsertQuery, UpdateQuery
 
 from django_datastore.introspection import SyncedModel
+from django_datastore.storage import bulk
 from django_datastore.storage.keysets import among, chunks
-from django_datastore.storage.records import bulk
 from django_datastore.storage.records.wire_rows import key_reader, wire_rows
 
 Values: TypeAlias = dict[str, Any]

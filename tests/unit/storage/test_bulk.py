@@ -6,7 +6,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from django_datastore.models import RecordMetadata
-from django_datastore.storage.records import bulk
+from django_datastore.storage import bulk
 
 pytestmark = pytest.mark.django_db
 KEY, VERSION = RecordMetadata._meta.get_field("record_key"), RecordMetadata._meta.get_field("version")

@@ -9,7 +9,8 @@ import pytest
 from django.db import connection
 
 from django_datastore.models import RecordMetadata
-from django_datastore.storage.records import bulk, metadata
+from django_datastore.storage import bulk
+from django_datastore.storage.records import metadata
 
 KEYS = [f'["{number:05}"]' for number in range(20_000)]
 ON_POSTGRESQL = pytest.mark.skipif(connection.vendor != "postgresql", reason="How PostgreSQL plans.")
