@@ -17,7 +17,7 @@ else:  # subscriptable for the type checker only
 _BINARY_COLLATIONS = {"postgresql": "C", "mysql": "utf8mb4_nopad_bin"}
 """SQLite compares bytes by itself. Elsewhere a database may hold `"a"` and `"A"`, or `"a"` and `"a "`, for equal."""
 
-to_json = json.JSONEncoder(separators=(",", ":")).encode
+to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 """A JSON value as the ASCII text a `JSONText` column holds."""
 
 

@@ -29,7 +29,7 @@ def append(label: str, entries: Sequence[Entry], using: str) -> None:
     connection = connections[using]
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     with connection.cursor() as cursor:
-        statement = once(using, insert_sql, insert_sql)
+        statement = once(connection, insert_sql, insert_sql)
         cursor.execute(statement, {"model": label, "entries": to_json(entries), "now": now})
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import TypeVar
 
-from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 T = TypeVar("T")
@@ -13,12 +12,11 @@ T = TypeVar("T")
 _COMPILED = "_datastore_compiled"
 
 
-def once(using: str, key: Hashable, build: Callable[[BaseDatabaseWrapper], T]) -> T:
-    """What `build` makes for this thread's connection, made the first time it is asked for.
+def once(connection: BaseDatabaseWrapper, key: Hashable, build: Callable[[BaseDatabaseWrapper], T]) -> T:
+    """What `build` makes for a connection, made the first time it is asked for.
 
     Kept on the connection, not by database: converters are bound to theirs, and both go together.
     """
-    connection = connections[using]
     made: dict[Hashable, T] = connection.__dict__.setdefault(_COMPILED, {})
     found = made.get(key)
     if found is None:

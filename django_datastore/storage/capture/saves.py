@@ -40,17 +40,18 @@ def save_base(
     nothing was; where other tables of the same save were written before, that is taken back.
     """
     using = using or router.db_for_write(type(instance), instance=instance)
-    connection = connections[using]
-    point = transaction.savepoint(using) if connection.in_atomic_block and _has_more_tables(instance) else None
+    in_parts = _has_more_tables(instance) and connections[using].in_atomic_block
+    point = transaction.savepoint(using) if in_parts else None
     try:
         original(instance, raw, force_insert, force_update, using, update_fields)
     except _Refused as refused:
+        connection = connections[using]
         if connection.in_atomic_block:
             connection.set_rollback(False)
             if point is not None:
                 transaction.savepoint_rollback(point, using)
         raise refused.__cause__ or refused from None
-    if point is not None and not connection.needs_rollback:
+    if point is not None and not connections[using].needs_rollback:
         transaction.savepoint_commit(point, using)
 
 

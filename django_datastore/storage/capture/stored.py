@@ -33,11 +33,11 @@ class _OneRow:
 
 def row(captured: CapturedModel, pk: Any, using: str) -> Row | None:
     """The synced columns of one row, locked; None if there is none. Call it in a transaction."""
+    connection = connections[using]
     try:
-        read = once(using, (row, captured), lambda connection: _compile_one(captured, pk, connection))
+        read = once(connection, (row, captured), lambda _: _compile_one(captured, pk, connection))
     except EmptyResultSet:  # the column could not hold such a key
         return None
-    connection = connections[using]
     with connection.cursor() as cursor:
         cursor.execute(read.statement, read.parameters(pk))
         found: Row | None = cursor.fetchone()

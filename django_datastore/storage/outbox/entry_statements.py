@@ -55,8 +55,8 @@ class _Statements:
 
 def insert_first(captured: CapturedModel, written: Write, waits_for: Sequence[Lane], using: str) -> int | None:
     """Insert entry and change of a write; no entry, and None, where something waits or AppSync knows."""
-    statements = once(using, insert_first, _compile)
     connection = connections[using]
+    statements = once(connection, insert_first, _compile)
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     statement = statements.first_delete if written.op_type is OpType.DELETE else statements.first
     change = {"model": captured.label, "entries": change_log.one(*written.change), "now": now}

@@ -129,8 +129,9 @@ def _creates_above(lanes: Iterable[Lane], using: str) -> dict[Lane, set[Lane]]:
     listed = to_json(list(dict.fromkeys(lanes)))
     if listed == "[]":
         return {}
-    with connections[using].cursor() as cursor:
-        cursor.execute(once(using, _creates_above, _climb), [listed])
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        cursor.execute(once(connection, _creates_above, _climb), [listed])
         return {
             (label, key): {(waited, its_key) for waited, its_key in json.loads(waits_for)}
             for label, key, waits_for in cursor.fetchall()
