@@ -3,18 +3,22 @@
 a row came ──▶ records that wait for this parent
 a row went, or lost its parent ──▶ parents that are deleted elsewhere and waited for their children
 a row went or changed ──▶ records that the database refused because of other rows
+a commit ──▶ a parent and a child that another process stored at the same time
 the end of a run ──▶ all of these, and records that wait for one another
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import partial
+
+from django.db import connections, transaction
 
 from django_datastore import registry
 from django_datastore.exceptions import ModelNotRegistered
 from django_datastore.introspection import SyncedModel
 from django_datastore.models import RecordMetadata
-from django_datastore.storage.records import metadata
+from django_datastore.storage.records import metadata, rows
 from django_datastore.storage.records.metadata import Known
 from django_datastore.storage.serialization import RemoteRecord
 from django_datastore.storage.transactions import begun_again, write_transaction
@@ -31,6 +35,8 @@ _MOVABLE = (Hold.LOCAL_EDITS, Hold.MISSING_PARENT, Hold.CHILDREN)
 def release(merge: Merge) -> None:
     """Try again what waited for what a merge did, in its transaction."""
     synced, outcome, using = merge.synced, merge.outcome, merge.using
+    orphans = [key for key, item in outcome.held.items() if item.hold == Hold.MISSING_PARENT]
+    look_again(synced, outcome.inserted, orphans, using)
     if not (merge.has_holds or outcome.held):
         return
     release_children(synced, outcome.applied, using)
@@ -47,6 +53,44 @@ def release_children(synced: SyncedModel, keys: Iterable[str], using: str) -> No
     """Try again what waited for these records, which are here now, in their transaction."""
     for label, waiting in metadata.waiting_for([f"{synced.label} {key}" for key in keys], using).items():
         _again(label, waiting, using)
+
+
+def look_again(synced: SyncedModel, new: Collection[str], orphans: Collection[str], using: str) -> None:
+    """Once this transaction has committed, let new records and their children find each other.
+
+    Of a parent and a child that two processes store at once, neither sees the other before. SQLite has one writer.
+    """
+    if (new or orphans) and connections[using].vendor != "sqlite":
+        transaction.on_commit(partial(_look_again, synced, list(new), list(orphans), using), using=using, robust=True)
+
+
+def _look_again(synced: SyncedModel, new: Collection[str], orphans: Collection[str], using: str) -> None:
+    if new and metadata.models_with_holds(using):
+        _release_children(synced, new, using)
+    waiting = metadata.read(synced.label, orphans, using)
+    arrived = _arrived({known.waits_for for known in waiting.values() if known.hold == Hold.MISSING_PARENT}, using)
+    if found := [key for key, known in waiting.items() if known.waits_for in arrived]:
+        retry_records(synced.label, found, using)
+
+
+@begun_again
+def _release_children(synced: SyncedModel, keys: Collection[str], using: str) -> None:
+    with write_transaction(using):
+        release_children(synced, keys, using)
+
+
+def _arrived(parents: Iterable[str], using: str) -> set[str]:
+    """Those that have a row, each a label and a key joined by a space."""
+    by_label: dict[str, list[str]] = {}
+    for parent in parents:
+        label, _, key = parent.partition(" ")
+        by_label.setdefault(label, []).append(key)
+    return {
+        f"{synced.label} {key}"
+        for synced in registry.all()
+        if synced.label in by_label
+        for key in rows.here(synced, by_label[synced.label], using)
+    }
 
 
 def _has_clashes(outcome: Outcome) -> bool:

@@ -21,7 +21,7 @@ from django_datastore.sync import lanes, merger
 from django_datastore.sync.engine import Engine
 from django_datastore.sync.lanes import Retry
 from django_datastore.sync.processors.mutation import MutationProcessor
-from testproject.blog.models import Post
+from testproject.blog.models import Blog, Post
 
 WORKERS = 4
 
@@ -103,6 +103,32 @@ def test_two_saves_of_one_row_leave_the_last_committed_values_in_the_outbox() ->
     event = MutationEvent.objects.get()
     assert (event.operation, event.data["title"]) == ("create", post.title)
     connection.close()
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer")
+@pytest.mark.parametrize("parent_is_last", [True, False])
+@pytest.mark.django_db(transaction=True)
+def test_parent_and_child_that_two_processes_store_at_once_find_each_other(parent_is_last: bool) -> None:
+    blog = {"id": "00000000-0000-4000-8000-000000000001", "name": "B", "_version": 1, "_lastChangedAt": 1}
+    post = {"id": "00000000-0000-4000-8000-000000000002", "title": "T", "blogPostsId": blog["id"]}
+    pages = [(Blog, blog), (Post, {**post, "_version": 1, "_lastChangedAt": 1})]
+    first, last = reversed(pages) if parent_is_last else pages
+    stored, committed = threading.Event(), threading.Event()
+
+    def overlapping() -> None:
+        with transaction.atomic():
+            merger.merge_page(registry.get(last[0]), [last[1]])
+            stored.set()
+            assert committed.wait(30)
+
+    def meanwhile() -> None:
+        assert stored.wait(30)
+        merger.merge_page(registry.get(first[0]), [first[1]])
+        committed.set()
+
+    at_once(overlapping, meanwhile)
+    assert Post.objects.get().blog is not None
+    assert not RecordMetadata.objects.exclude(hold="").exists()
 
 
 # -- deadlocks ---------------------------------------------------------------------------------------------------------
