@@ -57,7 +57,7 @@ class MutationEventAdmin(ReadOnlyAdmin):
     actions = ("retry", "discard")
     fields = (
         *("model", "record_key", "operation", "state", "age", "attempts", "next_attempt_at", "outcome_unknown"),
-        *("error_type", "last_error", "readable_data", "readable_base", "readable_condition"),
+        *("error_type", "last_error", "readable_data", "readable_base", "readable_condition", "readable_waits_for"),
         *("lease_owner", "lease_expires_at", "created_at"),
     )
 
@@ -85,6 +85,11 @@ class MutationEventAdmin(ReadOnlyAdmin):
     def readable_condition(self, obj: MutationEvent) -> str:
         """What AppSync checks."""
         return _readable(obj.condition)
+
+    @admin.display(description=_("waits for"))
+    def readable_waits_for(self, obj: MutationEvent) -> str:
+        """The records whose creates go first."""
+        return _readable(obj.waits_for)
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Retrying and discarding takes the `change` permission, though no form is offered."""

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django_datastore import registry
 from django_datastore.models import Conflict, ModelMetadata, MutationEvent, RecordMetadata
 from django_datastore.sync import merger
-from testproject.blog.models import Comment, Post
+from testproject.blog.models import Blog, Comment, Post
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LIST = "admin:django_datastore_mutationevent_changelist"
@@ -35,6 +35,15 @@ def test_outbox_is_listed_with_reason_and_escaped(admin_client: Client) -> None:
     assert "&lt;b&gt;too long&lt;/b&gt;" in page
     detail = admin_client.get(reverse("admin:django_datastore_mutationevent_change", args=[event.pk])).content.decode()
     assert "&quot;title&quot;: &quot;T&quot;" in detail
+
+
+def test_what_an_entry_waits_for_is_shown(admin_client: Client) -> None:
+    blog = Blog.objects.create(name="B")
+    Post.objects.create(title="T", blog=blog)
+    event = MutationEvent.objects.get(model="blog.post")
+    page = admin_client.get(reverse("admin:django_datastore_mutationevent_change", args=[event.pk])).content.decode()
+    assert "Waits for" in page
+    assert page.count(str(blog.pk)) == 2, "in the data, and in what it waits for"
 
 
 def test_half_of_a_surrogate_pair_is_shown_escaped(admin_client: Client) -> None:
