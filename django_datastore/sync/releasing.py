@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
+from typing import TypeAlias
 
 from django.db import connections, transaction
 
@@ -27,6 +28,8 @@ from django_datastore.sync.classifying import Evict, Source
 from django_datastore.sync.merging import Merge, Outcome, merging
 
 Hold = RecordMetadata.Hold
+Held: TypeAlias = tuple[str, Mapping[str, Known]]
+"""Held records of one model: its label, and what is known of them."""
 _MOST = 500
 """Of more refused records than this, no single change frees one; they are tried at the end of a run."""
 _MOVABLE = (Hold.LOCAL_EDITS, Hold.MISSING_PARENT, Hold.CHILDREN)
@@ -34,25 +37,43 @@ _MOVABLE = (Hold.LOCAL_EDITS, Hold.MISSING_PARENT, Hold.CHILDREN)
 
 def release(merge: Merge) -> None:
     """Try again what waited for what a merge did, in its transaction."""
+    _go_on(_freed(merge), merge.using)
+
+
+def release_children(synced: SyncedModel, keys: Iterable[str], using: str) -> None:
+    """Try again what waited for these records, which are here now, in their transaction."""
+    _go_on(_children(synced, keys, using), using)
+
+
+def _go_on(freed: Iterator[Held], using: str) -> None:
+    """Merge what may get in now, then what that frees, and so on: a chain of records may be of any length."""
+    todo = [freed]
+    while todo:
+        found = next(todo[-1], None)
+        if found is None:
+            todo.pop()
+        elif (merge := _merged(*found, using)) is not None and merge.outcome.applied:
+            todo.append(_freed(merge))
+
+
+def _freed(merge: Merge) -> Iterator[Held]:
     synced, outcome, using = merge.synced, merge.outcome, merge.using
     orphans = [key for key, item in outcome.held.items() if item.hold == Hold.MISSING_PARENT]
     look_again(synced, outcome.inserted, orphans, using)
     if not (merge.has_holds or outcome.held):
         return
-    release_children(synced, outcome.applied, using)
+    yield from _children(synced, outcome.applied, using)
     if outcome.deleted or outcome.updated or outcome.has_detached:
         for label in {target.label for _, target in synced.foreign_keys}:
-            _again(label, metadata.held(label, [Hold.CHILDREN], using), using)
+            yield label, metadata.held(label, [Hold.CHILDREN], using)
     if outcome.deleted or outcome.updated or _has_clashes(outcome):
         clashing = metadata.waiting_for([synced.label], using).get(synced.label, {})
         if 0 < len(clashing) <= _MOST and clashing.keys() != outcome.held.keys():
-            _again(synced.label, clashing, using)
+            yield synced.label, clashing
 
 
-def release_children(synced: SyncedModel, keys: Iterable[str], using: str) -> None:
-    """Try again what waited for these records, which are here now, in their transaction."""
-    for label, waiting in metadata.waiting_for([f"{synced.label} {key}" for key in keys], using).items():
-        _again(label, waiting, using)
+def _children(synced: SyncedModel, keys: Iterable[str], using: str) -> Iterator[Held]:
+    yield from metadata.waiting_for([f"{synced.label} {key}" for key in keys], using).items()
 
 
 def look_again(synced: SyncedModel, new: Collection[str], orphans: Collection[str], using: str) -> None:
@@ -99,6 +120,15 @@ def _has_clashes(outcome: Outcome) -> bool:
 
 def _again(label: str, held: Mapping[str, Known], using: str) -> Outcome | None:
     """Merge held records once more; goes on with what waited for those that get in."""
+    merge = _merged(label, held, using)
+    if merge is None:
+        return None
+    if merge.outcome.applied:
+        release(merge)
+    return merge.outcome
+
+
+def _merged(label: str, held: Mapping[str, Known], using: str) -> Merge | None:
     try:
         synced = registry.get(label)
     except ModelNotRegistered:
@@ -108,9 +138,7 @@ def _again(label: str, held: Mapping[str, Known], using: str) -> Outcome | None:
     with merging(synced, held, using=using) as merge:
         for key, known in merge.known.items():
             _take_held(merge, key, known)
-    if merge.outcome.applied:
-        release(merge)
-    return merge.outcome
+    return merge
 
 
 def _take_held(merge: Merge, key: str, known: Known) -> None:

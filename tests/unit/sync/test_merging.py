@@ -201,6 +201,16 @@ def test_child_and_parent_of_one_page_wait_for_the_grandparent() -> None:
     assert set(Article.objects.values_list("name", flat=True)) == {"child", "parent", "grandparent"}
 
 
+def test_a_long_chain_of_records_gets_in_with_its_first() -> None:
+    length = 500
+    for number in range(length, 1, -1):
+        merge(Article, wire(number, name="A", inStock=True, partOfId=key(number - 1)))
+    assert not Article.objects.exists()
+    merge(Article, wire(1, name="A", inStock=True))
+    assert Article.objects.count() == length
+    assert holds(Article) == {}
+
+
 def test_circle_over_two_models_is_stored_together() -> None:
     merge(Team, wire(1, name="T", captainId=key(2)))
     merge(Player, wire(2, name="P", teamId=key(1)), wire(3, name="Q", teamId=key(1)))
