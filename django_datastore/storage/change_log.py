@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -18,6 +18,8 @@ from django_datastore.types import OpType, WireRecord
 Entry: TypeAlias = tuple[OpType, str, WireRecord | None]
 """What happened to one row: the operation, its record key, and for a deleted row the wire record it was."""
 
+_LONG = 1_000_000
+"""Characters of a row. MariaDB takes statements of 16 MB, unless it is told otherwise."""
 _TRANSACTION = {"postgresql": "pg_current_xact_id()::text::bigint"}
 """How a database tells the number of the running transaction; readers need it where ids are not in commit order."""
 
@@ -30,7 +32,19 @@ def append(label: str, entries: Sequence[Entry], using: str) -> None:
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     with connection.cursor() as cursor:
         statement = once(connection, insert_sql, insert_sql)
-        cursor.execute(statement, {"model": label, "entries": to_json(entries), "now": now})
+        for text in _texts(entries):
+            cursor.execute(statement, {"model": label, "entries": text, "now": now})
+
+
+def _texts(entries: Sequence[Entry]) -> Iterator[str]:
+    """The entries as JSON, in parts where they are long: snapshots of deleted rows may be of any length."""
+    text = to_json(entries)
+    if len(text) <= _LONG or len(entries) == 1:
+        yield text
+    else:
+        middle = len(entries) // 2
+        yield from _texts(entries[:middle])
+        yield from _texts(entries[middle:])
 
 
 def one(op_type: OpType, key: str, snapshot: WireRecord | None) -> str:

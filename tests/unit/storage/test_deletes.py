@@ -341,3 +341,17 @@ def test_a_delete_far_from_registered_models_costs_what_plain_django_costs(mirro
     with CaptureQueriesContext(connection) as queries:
         collector.delete()
     assert len(queries) == 1
+
+
+def test_many_long_rows_are_deleted_at_once(mirror: Mirror) -> None:
+    for _ in range(4):
+        Comment.objects.bulk_create([Comment(content="x" * 100_000) for _ in range(45)])
+    mirror.acknowledge_all()
+    Change.objects.all().delete()
+    keys = {f'["{pk}"]' for pk in Comment.objects.values_list("pk", flat=True)}
+    Comment.objects.all().delete()
+    told = [entry for change in Change.objects.order_by("id") for entry in change.entries]
+    assert len(told) == 180
+    assert all(len(change.entries) < 20 for change in Change.objects.all()), "MariaDB takes statements of 16 MB"
+    assert {key for _, key, _ in told} == keys
+    mirror.check()
