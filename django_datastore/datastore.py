@@ -42,7 +42,10 @@ class DataStore:
             instance.save()
             return instance
         wire = _wire_condition(sync, condition)
-        with write_transaction(outbox_alias()), conditions.bound(sync.label, sync.key_of(instance), wire):
+        with (
+            write_transaction(outbox_alias(), savepoint=True),
+            conditions.bound(sync.label, sync.key_of(instance), wire),
+        ):
             stored = sync.model._base_manager.filter(pk=instance.pk).select_for_update()
             if not stored.exists():
                 raise InvalidPredicate(
@@ -60,7 +63,10 @@ class DataStore:
             instance.delete()
             return instance
         wire = _wire_condition(sync, condition)
-        with write_transaction(outbox_alias()), conditions.bound(sync.label, sync.key_of(instance), wire):
+        with (
+            write_transaction(outbox_alias(), savepoint=True),
+            conditions.bound(sync.label, sync.key_of(instance), wire),
+        ):
             _require(sync.model._base_manager.filter(pk=instance.pk).select_for_update(), condition, sync)
             instance.delete()
         return instance

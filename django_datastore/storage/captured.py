@@ -50,7 +50,7 @@ class Column:
     is_set_by_saving: bool
     """Whether saving gives it a value of its own (`auto_now`, files, an order, fields of third parties)."""
     is_read_back: bool
-    """Whether the instance may not know what was stored (fields of third parties)."""
+    """Whether the instance may not know what was stored (in models with fields of third parties)."""
     parent: SyncedModel | None
     """The registered model a foreign key points to."""
 
@@ -71,8 +71,9 @@ class CapturedModel:
         """The synced columns this model has, in model order."""
         parents = {binding.attname: target for binding, target in self.synced.foreign_keys}
         fields = {item.attname: item for item in self.model._meta.concrete_fields}
+        is_moved = _is_moved(self.model)
         return tuple(
-            _column(self.synced, binding, fields[binding.attname], parents.get(binding.attname))
+            _column(self.synced, binding, fields[binding.attname], parents.get(binding.attname), is_moved)
             for binding in self.synced.bindings
             if binding.attname in fields
         )
@@ -125,8 +126,13 @@ class CapturedModel:
     def named(self, names: Collection[str]) -> tuple[Column, ...]:
         """The columns that an update of these fields writes, with those that travel with them."""
         written = {column.wire_name for column in self.columns if {column.field.name, column.attname} & set(names)}
-        together = {name for group in self.synced.together if written & set(group) for name in group}
-        return tuple(column for column in self.columns if column.wire_name in written | together)
+        sent = self.with_companions(written)
+        return tuple(column for column in self.columns if column.wire_name in sent)
+
+    def with_companions(self, wire_names: Iterable[str]) -> set[str]:
+        """These fields, and those of the same composite index keys: they travel together, or AppSync refuses them."""
+        names = set(wire_names)
+        return names.union(*(group for group in self.synced.together if names & set(group)))
 
     def pk_of(self, key_values: Row) -> Any:
         """The primary key of key values: a tuple for a composite key."""
@@ -196,8 +202,7 @@ class CapturedModel:
     def _take_along(
         self, columns: Sequence[Column], row: Row, stored: Row, changed: WireRecord, base: WireRecord
     ) -> None:
-        """Fields of one composite index key travel together, or AppSync refuses the update."""
-        names = {name for group in self.synced.together if changed.keys() & set(group) for name in group}
+        names = self.with_companions(changed)
         for column, value, before in zip(columns, row, stored, strict=True):
             if column.wire_name in names and column.wire_name not in changed:
                 changed[column.wire_name], base[column.wire_name] = column.encode(value), encoded(column, before)
@@ -282,7 +287,11 @@ def _labels_above(synced: SyncedModel) -> set[str]:
 
 
 def _column(
-    synced: SyncedModel, binding: FieldBinding, field: models.Field[Any, Any], parent: SyncedModel | None
+    synced: SyncedModel,
+    binding: FieldBinding,
+    field: models.Field[Any, Any],
+    parent: SyncedModel | None,
+    is_moved: bool,
 ) -> Column:
     is_key = binding in synced.key_bindings
     return Column(
@@ -293,17 +302,22 @@ def _column(
         encode=binding.encode,
         is_key=is_key,
         is_sent=not is_key and not binding.schema.is_read_only,
-        is_set_by_saving=_is_set_by_saving(field),
-        is_read_back=_is_read_back(field),
+        is_set_by_saving=is_moved or _is_set_by_saving(field),
+        is_read_back=is_moved,
         parent=parent,
     )
 
 
 def _is_set_by_saving(field: models.Field[Any, Any]) -> bool:
-    if isinstance(field, _DATES) and not _is_read_back(field):
+    if isinstance(field, _DATES) and not _has_own_pre_save(field):
         return bool(field.auto_now or field.auto_now_add)
     return isinstance(field, OrderWrt) or type(field).pre_save is not models.Field.pre_save
 
 
-def _is_read_back(field: models.Field[Any, Any]) -> bool:
+def _is_moved(model: type[models.Model]) -> bool:
+    """Whether a field of third parties runs code while a row is saved: it has the whole instance in its hands."""
+    return any(map(_has_own_pre_save, model._meta.concrete_fields))
+
+
+def _has_own_pre_save(field: models.Field[Any, Any]) -> bool:
     return type(field).pre_save not in _DJANGOS_OWN

@@ -182,11 +182,21 @@ def _save(
 def _news(
     captured: CapturedModel, values: Sequence[Any], before: Row, update_fields: Collection[str] | None
 ) -> list[Any]:
-    """The values that differ from the stored ones and are to be written; `UNKNOWN` for all others."""
-    return [
-        UNKNOWN if value is old or identical(value, old) or not _is_written(column, update_fields) else value
+    """The values that differ from the stored ones and are to be written, with those that travel with them.
+
+    `UNKNOWN` for all others.
+    """
+    written = [
+        old if value is UNKNOWN or not _is_written(column, update_fields) else value
         for column, value, old in zip(captured.columns, values, before, strict=True)
     ]
+    is_new = [not (value is old or identical(value, old)) for value, old in zip(written, before, strict=True)]
+    if captured.synced.together and any(is_new):
+        names = captured.with_companions(
+            column.wire_name for column, is_it in zip(captured.columns, is_new, strict=True) if is_it
+        )
+        is_new = [column.wire_name in names for column in captured.columns]
+    return [value if is_it else UNKNOWN for value, is_it in zip(written, is_new, strict=True)]
 
 
 def _is_written(column: Column, update_fields: Collection[str] | None) -> bool:

@@ -6,7 +6,7 @@ import pickle
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -18,10 +18,11 @@ from django.db.models.functions import Lower
 from django.db.models.signals import ModelSignal, post_save, pre_save
 from django.test.utils import CaptureQueriesContext
 
-from django_datastore import DataStore, muted
+from django_datastore import DataStore, muted, registry
+from django_datastore.exceptions import ConditionFailed, InvalidPredicate
 from django_datastore.models import Change, MutationEvent
 from testproject.blog.models import Blog, Comment, Post
-from tests.shop.mirror import Mirror, outbox
+from tests.shop.mirror import AccountSync, Mirror, outbox
 from tests.shop.models import (
     Account,
     Article,
@@ -145,6 +146,34 @@ def test_a_field_that_stores_another_value_than_the_instance_has_is_read_back(
     Place.objects.bulk_create([Place(name="Q", city="oslo")])
     mirror.check()
     assert set(Place.objects.values_list("city", flat=True)) == {"PARIS", "OSLO"}
+
+
+class Namesake(models.CharField):  # type: ignore[type-arg]
+    """Sets other fields of the instance while it is saved."""
+
+    def pre_save(self, model_instance: Any, add: bool) -> str:
+        """Before its own value is taken; the columns before it have been taken, those behind it have not."""
+        value = str(getattr(model_instance, self.attname))
+        for name in {"name", "city"} - {self.attname}:
+            setattr(model_instance, name, f"{value}'s")
+        return value
+
+
+@pytest.mark.parametrize("name", ["name", "city"])
+def test_a_field_that_sets_other_fields_while_it_is_saved_tells_what_was_stored(
+    name: str, mirror: Mirror, monkeypatch: pytest.MonkeyPatch, every_shape: None
+) -> None:
+    field: Any = Place._meta.get_field(name)
+    monkeypatch.setattr(field, "__class__", Namesake)
+    place = Place.objects.create(name="P", city="rome")
+    mirror.check()
+    place.name, place.city = "Q", "paris"
+    place.save()
+    mirror.check()
+    place.name, place.city = "R", "oslo"
+    place.save(update_fields=[name])
+    Place.objects.bulk_create([Place(name="S", city="bonn"), Place(name="T", city="kyiv")])
+    mirror.check()
 
 
 def test_keys_of_other_types_than_the_column_are_the_same_records(mirror: Mirror) -> None:
@@ -400,6 +429,54 @@ def test_what_was_stored_past_us_does_not_keep_other_fields_from_being_saved(mir
     post.title = "U"
     post.save()
     assert outbox() == [("update", "blog.post", {"title": "U"})]
+
+
+class TogetherSync(AccountSync):
+    """With fields that travel together."""
+
+    together: ClassVar = [("email", "branch")]
+
+
+@pytest.mark.parametrize("arguments", [{}, {"update_fields": ["branch"]}])
+def test_a_refusal_of_what_travels_along_leaves_the_transaction_usable(
+    arguments: dict[str, Any], mirror: Mirror
+) -> None:
+    registry.unregister(Account)
+    registry.register(Account, TogetherSync)
+    Account.objects.create(email="a@b.de", branch="north")
+    mirror.acknowledge_all()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE shop_account SET email = 'nonsense'")
+    account = Account.objects.get()
+    with transaction.atomic():
+        account.number = 3
+        account.save()
+        account.branch = "south"
+        with pytest.raises(ValidationError):
+            account.save(**arguments)
+        Blog.objects.create(name="after")
+    assert Account.objects.get().branch == "north"
+    assert outbox() == [("update", "shop.account", {"number": 3}), ("create", "blog.blog", {"name": "after"})]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda post: DataStore.save(post, Q(rating=5)),
+        lambda post: DataStore.delete(post, Q(rating=5)),
+        lambda post: DataStore.save(Post(title="new"), Q(rating=5)),
+        lambda post: DataStore.save(Post(id=post.pk, title="T", status="NONSENSE"), Q(rating=1)),
+    ],
+    ids=["save", "delete", "a new row", "a refused value"],
+)
+def test_a_condition_that_fails_leaves_the_transaction_usable(write: Callable[[Post], Any], mirror: Mirror) -> None:
+    post = Post.objects.create(title="T", rating=1)
+    with transaction.atomic():
+        with pytest.raises((ConditionFailed, InvalidPredicate, ValidationError)):
+            write(post)
+        Blog.objects.create(name="after")
+    assert (Blog.objects.count(), Post.objects.get().title) == (1, "T")
+    mirror.check()
 
 
 # -- transactions ------------------------------------------------------------------------------------------------------
