@@ -24,7 +24,9 @@ INSTALLED_APPS = [
     "tests.odd.apps.OddConfig",
 ]
 
-DATABASES["default"] = database_from_url(os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{TEST_DIR / 'site.sqlite3'}")
+DATABASES["default"] = database_from_url(
+    os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{TEST_DIR / 'site.sqlite3'}"
+)
 DATABASES["appsync_local"] = database_from_url(f"sqlite:///{TEST_DIR / 'appsync.sqlite3'}")
 for alias, entry in DATABASES.items():
     if entry["ENGINE"].endswith("sqlite3"):
