@@ -149,14 +149,20 @@ def _compile(connection: BaseDatabaseWrapper) -> _Statements:
     is_postgresql = connection.vendor == "postgresql"
     if is_postgresql:
         first, first_delete = f"{first} RETURNING id", f"{first_delete} RETURNING id"
-    go_together = is_postgresql and connection.settings_dict["OPTIONS"].get("server_side_binding") is not True
     return _Statements(
         first=first,
         first_delete=first_delete,
         change=change_log.insert_sql(connection),
-        go_together=go_together,
+        go_together=is_postgresql and _binds_by_itself(connection),
         event=_event_returned if is_postgresql else _event_inserted,
     )
+
+
+def _binds_by_itself(connection: Any) -> bool:
+    """Whether the driver writes parameters into the text, of which the server takes several statements."""
+    client_cursor = getattr(connection.Database, "ClientCursor", None)
+    factory = connection.connection.cursor_factory
+    return client_cursor is None or (isinstance(factory, type) and issubclass(factory, client_cursor))
 
 
 def _event_inserted(cursor: Any) -> int | None:

@@ -11,6 +11,7 @@ from django.db import connection, connections
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import path
+from django.utils.module_loading import import_string
 
 from django_datastore.models import Change
 from testproject.blog.models import Blog, Post
@@ -88,10 +89,15 @@ def test_a_fixture_over_rows_that_wait_is_told(mirror: Mirror, tmp_path: Path) -
     mirror.check()
 
 
+_SERVERS_CURSOR = "django.db.backends.postgresql.base.ServerBindingCursor"
+
+
 @pytest.mark.postgres
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL's driver can leave parameters to the server")
-def test_parameters_bound_by_the_server(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "server_side_binding", True)
+@pytest.mark.parametrize("option", ["server_side_binding", "cursor_factory"])
+def test_parameters_bound_by_the_server(option: str, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    value = True if option == "server_side_binding" else import_string(_SERVERS_CURSOR)
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], option, value)
     monkeypatch.delitem(connections["default"].__dict__, "_datastore_compiled", raising=False)
     connection.close()
     try:
