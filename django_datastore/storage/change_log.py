@@ -64,10 +64,12 @@ def insert_sql(connection: BaseDatabaseWrapper) -> str:
 def prune(older_than: timedelta, using: str) -> int:
     """Forget changes that every reader has read long ago; how many.
 
-    The oldest come first by id, too. So no index of the moments is needed, which each write would have to keep.
+    The oldest come first by id, too. So no index of the moments is needed, which each write would have to keep. What a
+    clock that ran far ahead has written does not count: it would keep what came before and after for as long.
     """
+    now = timezone.now()
     changes = Change.objects.using(using).order_by("id")
-    young = changes.filter(created_at__gte=timezone.now() - older_than).values_list("id", flat=True).first()
-    if young is None:
-        young = (changes.values_list("id", flat=True).last() or 0) + 1
-    return changes.filter(id__lt=young).delete()[0]
+    near = changes.filter(created_at__range=(now - older_than, now + older_than))
+    young = near.values_list("id", flat=True).first()
+    old = changes.filter(created_at__lt=now - older_than) if young is None else changes.filter(id__lt=young)
+    return old.delete()[0]

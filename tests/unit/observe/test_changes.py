@@ -170,6 +170,16 @@ def test_prune_forgets_what_is_old() -> None:
     assert change_log.prune(timedelta(0), "default") == 0
 
 
+@pytest.mark.django_db
+def test_prune_is_not_stopped_by_what_a_clock_far_ahead_has_written() -> None:
+    log(1, 2, 3, 4)
+    Change.objects.filter(pk=2).update(created_at=timezone.now() + timedelta(days=400))
+    Change.objects.filter(pk__in=[1, 3]).update(created_at=timezone.now() - timedelta(hours=2))
+    assert change_log.prune(timedelta(hours=1), "default") == 3
+    Change.objects.update(created_at=timezone.now() + timedelta(days=400))
+    assert change_log.prune(timedelta(hours=1), "default") == 0
+
+
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="ids become visible out of order on PostgreSQL only")
