@@ -34,7 +34,8 @@ def update(original: Callable[..., int], queryset: Any, **values: Any) -> int:
         return original(queryset, **values)
     for each in concerned if not entries.is_muted() else ():
         _refuse_constants(each, values)
-    with write_transaction(using, savepoint=any(map(is_expression, values.values()))):
+    may_surprise = any(map(is_expression, values.values())) or any(_tells_more(each, values) for each in concerned)
+    with write_transaction(using, savepoint=may_surprise):
         updates = [_Update(each, queryset, values, using) for each in concerned]
         narrowed = queryset._chain()
         seen = set.intersection(*(set(each_update.pks) for each_update in updates))
@@ -65,6 +66,11 @@ def bulk_update(
             wire_of(column, value)
     with transaction.atomic(using=using, savepoint=any(is_expression(value) for _, value in values)):
         return original(queryset, instances, names, batch_size)
+
+
+def _tells_more(captured: CapturedModel, names: Collection[str]) -> bool:
+    """Whether AppSync is told what was stored before, too, which it may refuse: another key, or what travels along."""
+    return bool(captured.synced.together) or any(column.is_key for column in captured.named(names))
 
 
 def written_alias(queryset: Any) -> str:

@@ -437,9 +437,18 @@ class TogetherSync(AccountSync):
     together: ClassVar = [("email", "branch")]
 
 
-@pytest.mark.parametrize("arguments", [{}, {"update_fields": ["branch"]}])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda account: account.save(),
+        lambda account: account.save(update_fields=["branch"]),
+        lambda account: Account.objects.update(branch=account.branch),
+        lambda account: Account.objects.bulk_update([account], ["branch"]),
+    ],
+    ids=["save", "update_fields", "update", "bulk_update"],
+)
 def test_a_refusal_of_what_travels_along_leaves_the_transaction_usable(
-    arguments: dict[str, Any], mirror: Mirror
+    write: Callable[[Account], Any], mirror: Mirror
 ) -> None:
     registry.unregister(Account)
     registry.register(Account, TogetherSync)
@@ -453,7 +462,7 @@ def test_a_refusal_of_what_travels_along_leaves_the_transaction_usable(
         account.save()
         account.branch = "south"
         with pytest.raises(ValidationError):
-            account.save(**arguments)
+            write(account)
         Blog.objects.create(name="after")
     assert Account.objects.get().branch == "north"
     assert outbox() == [("update", "shop.account", {"number": 3}), ("create", "blog.blog", {"name": "after"})]
