@@ -131,7 +131,7 @@ def merge_read(
     alias = using or outbox_alias()
     with write_transaction(alias):
         new = arriving.store(synced, found.records, alias) if is_first else arriving.NONE
-        releasing.look_again(synced, new.keys, (), alias)
+        releasing.look_again(synced, new.keys, alias)
         if new.releases:
             releasing.release_children(synced, new.keys, alias)
         left = found.without(new.keys)

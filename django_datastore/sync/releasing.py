@@ -3,13 +3,13 @@
 a row came ──▶ records that wait for this parent
 a row went, or lost its parent ──▶ parents that are deleted elsewhere and waited for their children
 a row went or changed ──▶ records that the database refused because of other rows
-a commit ──▶ a parent and a child that another process stored at the same time
+a commit ──▶ a parent and a child that another process stored or deleted at the same time
 the end of a run ──▶ all of these, and records that wait for one another
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
 
@@ -24,7 +24,7 @@ from django_datastore.storage.records.metadata import Known
 from django_datastore.storage.serialization import RemoteRecord
 from django_datastore.storage.transactions import begun_again, write_transaction
 from django_datastore.sync import circles
-from django_datastore.sync.classifying import Evict, Source
+from django_datastore.sync.classifying import Evict, HoldBack, Source
 from django_datastore.sync.merging import Merge, Outcome, merging
 
 Hold = RecordMetadata.Hold
@@ -58,14 +58,13 @@ def _go_on(freed: Iterator[Held], using: str) -> None:
 
 def _freed(merge: Merge) -> Iterator[Held]:
     synced, outcome, using = merge.synced, merge.outcome, merge.using
-    orphans = [key for key, item in outcome.held.items() if item.hold == Hold.MISSING_PARENT]
-    look_again(synced, outcome.inserted, orphans, using)
+    has_freed = bool(outcome.deleted or outcome.updated or outcome.has_detached)
+    look_again(synced, outcome.inserted, using, held=outcome.held, has_freed=has_freed)
     if not (merge.has_holds or outcome.held):
         return
     yield from _children(synced, outcome.applied, using)
-    if outcome.deleted or outcome.updated or outcome.has_detached:
-        for label in {target.label for _, target in synced.foreign_keys}:
-            yield label, metadata.held(label, [Hold.CHILDREN], using)
+    if has_freed:
+        yield from _parents(synced, using)
     if outcome.deleted or outcome.updated or _has_clashes(outcome):
         clashing = metadata.waiting_for([synced.label], using).get(synced.label, {})
         if 0 < len(clashing) <= _MOST and clashing.keys() != outcome.held.keys():
@@ -76,28 +75,47 @@ def _children(synced: SyncedModel, keys: Iterable[str], using: str) -> Iterator[
     yield from metadata.waiting_for([f"{synced.label} {key}" for key in keys], using).items()
 
 
-def look_again(synced: SyncedModel, new: Collection[str], orphans: Collection[str], using: str) -> None:
-    """Once this transaction has committed, let new records and their children find each other.
+def _parents(synced: SyncedModel, using: str) -> Iterator[Held]:
+    for label in {target.label for _, target in synced.foreign_keys}:
+        yield label, metadata.held(label, [Hold.CHILDREN], using)
 
-    Of a parent and a child that two processes store at once, neither sees the other before. SQLite has one writer.
+
+def look_again(
+    synced: SyncedModel,
+    new: Collection[str],
+    using: str,
+    *,
+    held: Mapping[str, HoldBack] | None = None,
+    has_freed: bool = False,
+) -> None:
+    """Once this transaction has committed, let parents and children find each other.
+
+    What two processes store or delete at once, neither sees of the other before. SQLite has one writer.
     """
-    if (new or orphans) and connections[using].vendor != "sqlite":
-        transaction.on_commit(partial(_look_again, synced, list(new), list(orphans), using), using=using, robust=True)
+    orphans = [key for key, item in (held or {}).items() if item.hold == Hold.MISSING_PARENT]
+    kept = [key for key, item in (held or {}).items() if item.hold == Hold.CHILDREN]
+    if (new or orphans or kept or has_freed) and connections[using].vendor != "sqlite":
+        look = partial(_look_again, synced, list(new), orphans, kept, has_freed, using)
+        transaction.on_commit(look, using=using, robust=True)
 
 
-def _look_again(synced: SyncedModel, new: Collection[str], orphans: Collection[str], using: str) -> None:
-    if new and metadata.models_with_holds(using):
-        _release_children(synced, new, using)
+def _look_again(
+    synced: SyncedModel, new: Sequence[str], orphans: Sequence[str], kept: Sequence[str], has_freed: bool, using: str
+) -> None:
+    if (new or has_freed) and metadata.models_with_holds(using):
+        _release_both(synced, new, has_freed, using)
     waiting = metadata.read(synced.label, orphans, using)
     arrived = _arrived({known.waits_for for known in waiting.values() if known.hold == Hold.MISSING_PARENT}, using)
-    if found := [key for key, known in waiting.items() if known.waits_for in arrived]:
+    if found := [*kept, *(key for key, known in waiting.items() if known.waits_for in arrived)]:
         retry_records(synced.label, found, using)
 
 
 @begun_again
-def _release_children(synced: SyncedModel, keys: Collection[str], using: str) -> None:
+def _release_both(synced: SyncedModel, new: Collection[str], has_freed: bool, using: str) -> None:
     with write_transaction(using):
-        release_children(synced, keys, using)
+        release_children(synced, new, using)
+        if has_freed:
+            _go_on(_parents(synced, using), using)
 
 
 def _arrived(parents: Iterable[str], using: str) -> set[str]:

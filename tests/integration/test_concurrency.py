@@ -11,6 +11,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import OperationalError, connection, connections, transaction
+from django.db.models import Model
 from django.utils import timezone
 
 from django_datastore import registry
@@ -21,7 +22,8 @@ from django_datastore.sync import lanes, merger
 from django_datastore.sync.engine import Engine
 from django_datastore.sync.lanes import Retry
 from django_datastore.sync.processors.mutation import MutationProcessor
-from testproject.blog.models import Blog, Post
+from django_datastore.types import WireRecord
+from testproject.blog.models import Blog, Comment, Post
 
 WORKERS = 4
 
@@ -125,14 +127,14 @@ def test_two_saves_of_one_row_leave_the_last_committed_values_in_the_outbox() ->
     connection.close()
 
 
-@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer")
-@pytest.mark.parametrize("parent_is_last", [True, False])
-@pytest.mark.django_db(transaction=True)
-def test_parent_and_child_that_two_processes_store_at_once_find_each_other(parent_is_last: bool) -> None:
-    blog = {"id": "00000000-0000-4000-8000-000000000001", "name": "B", "_version": 1, "_lastChangedAt": 1}
-    post = {"id": "00000000-0000-4000-8000-000000000002", "title": "T", "blogPostsId": blog["id"]}
-    pages = [(Blog, blog), (Post, {**post, "_version": 1, "_lastChangedAt": 1})]
-    first, last = reversed(pages) if parent_is_last else pages
+_BLOG = {"id": "00000000-0000-4000-8000-000000000001", "name": "B", "_version": 1, "_lastChangedAt": 1}
+_POST = {"id": "00000000-0000-4000-8000-000000000002", "title": "T", "_version": 1, "_lastChangedAt": 1}
+_COMMENT = {"id": "00000000-0000-4000-8000-000000000003", "content": "C", "_version": 1, "_lastChangedAt": 1}
+_GONE = {"_version": 2, "_deleted": True}
+
+
+def merge_overlapping(first: tuple[type[Model], WireRecord], last: tuple[type[Model], WireRecord]) -> None:
+    """Merge two records in two transactions: the last has done its work when the first begins, and commits after it."""
     stored, committed = threading.Event(), threading.Event()
 
     def overlapping() -> None:
@@ -147,7 +149,29 @@ def test_parent_and_child_that_two_processes_store_at_once_find_each_other(paren
         committed.set()
 
     at_once(overlapping, meanwhile)
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer")
+@pytest.mark.parametrize("parent_is_last", [True, False])
+@pytest.mark.django_db(transaction=True)
+def test_parent_and_child_that_two_processes_store_at_once_find_each_other(parent_is_last: bool) -> None:
+    pages = (Blog, _BLOG), (Post, {**_POST, "blogPostsId": _BLOG["id"]})
+    merge_overlapping(*(reversed(pages) if parent_is_last else pages))
     assert Post.objects.get().blog is not None
+    assert not RecordMetadata.objects.exclude(hold="").exists()
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer")
+@pytest.mark.parametrize("parent_is_last", [True, False])
+@pytest.mark.django_db(transaction=True)
+def test_parent_and_child_that_two_processes_delete_at_once_both_go(parent_is_last: bool) -> None:
+    comment = {**_COMMENT, "postCommentsId": _POST["id"]}
+    merger.merge_page(registry.get(Post), [_POST])
+    merger.merge_page(registry.get(Comment), [comment])
+    pages = (Post, {**_POST, **_GONE}), (Comment, {**comment, **_GONE})
+    merge_overlapping(*(reversed(pages) if parent_is_last else pages))
+    assert not Comment.objects.exists()
+    assert not Post.objects.exists()
     assert not RecordMetadata.objects.exclude(hold="").exists()
 
 
